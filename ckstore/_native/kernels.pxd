@@ -1,0 +1,27 @@
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+
+cdef extern from "ck_kernels.h" nogil:
+    size_t CK_FAILED
+    size_t CK_BITS_SLACK
+    unsigned int CK_ROUND_KINDS
+    ctypedef struct ck_kernels:
+        const char *name
+        void (*split)(const uint8_t *, const uint8_t *, size_t, unsigned int, unsigned int, uint8_t *) noexcept nogil
+        void (*merge)(const uint8_t *, const uint8_t *, size_t, unsigned int, unsigned int, uint8_t *) noexcept nogil
+        size_t (*delta_split)(const uint8_t *, const uint8_t *, size_t, unsigned int, bint, uint8_t *, uint8_t *) noexcept nogil
+        size_t (*delta_merge)(const uint8_t *, const uint8_t *, size_t, const uint8_t *, size_t, unsigned int, bint,
+                              uint8_t *) noexcept nogil
+        size_t (*sparse_split)(const uint8_t *, size_t, unsigned int, uint64_t, uint8_t *, uint8_t *) noexcept nogil
+        size_t (*sparse_merge)(const uint8_t *, const uint8_t *, size_t, size_t, unsigned int, uint64_t,
+                               uint8_t *) noexcept nogil
+        void (*round)(const uint8_t *, size_t, unsigned int, uint8_t *) noexcept nogil
+        int (*is_constant)(const uint8_t *, size_t, size_t) noexcept nogil
+        void (*histogram)(const uint8_t *, size_t, size_t, uint32_t *) noexcept nogil
+
+
+cdef extern from "ck_cpu.h" nogil:
+    const ck_kernels *ck_variant(size_t)
+    const ck_kernels *ck_active()
+    int ck_select(const char *)

@@ -1,0 +1,39 @@
+from _typeshed import ReadableBuffer, WriteableBuffer
+
+BITS_SLACK: int
+ROUND_KINDS: dict[tuple[str, str], int]
+
+def variants() -> tuple[str, ...]: ...
+def active() -> str: ...
+def select(name: str) -> None: ...
+def split(
+    src: ReadableBuffer, width: int, rotate: bool, planes: WriteableBuffer, base: ReadableBuffer | None = None
+) -> None: ...
+def merge(
+    planes: ReadableBuffer, width: int, rotate: bool, dst: WriteableBuffer, base: ReadableBuffer | None = None
+) -> None: ...
+def sparse_split(
+    src: ReadableBuffer, width: int, hole: int, bitmap: WriteableBuffer, values: WriteableBuffer
+) -> int: ...
+def sparse_merge(
+    bitmap: ReadableBuffer, values: ReadableBuffer, width: int, hole: int, dst: WriteableBuffer
+) -> bool: ...
+def delta_split(
+    src: ReadableBuffer,
+    base: ReadableBuffer,
+    width: int,
+    is_float: bool,
+    symbols: WriteableBuffer,
+    bits: WriteableBuffer,
+) -> int: ...
+def delta_merge(
+    symbols: ReadableBuffer,
+    bits: ReadableBuffer,
+    base: ReadableBuffer,
+    width: int,
+    is_float: bool,
+    dst: WriteableBuffer,
+) -> bool: ...
+def round_floats(src: ReadableBuffer, kind: int, dst: WriteableBuffer) -> None: ...
+def is_constant(src: ReadableBuffer, width: int) -> bool: ...
+def histogram(src: ReadableBuffer, parts: int, counts: WriteableBuffer) -> None: ...

@@ -1,0 +1,33 @@
+ROUND_KINDS = {("float32", "bfloat16"): 0, ("float32", "float16"): 1, ("float64", "float32"): 2}
+
+
+def round_floats(const uint8_t[::1] src, unsigned int kind, uint8_t[::1] dst) -> None:
+    """dst = src rounded to nearest, ties to even. kind: a value of ROUND_KINDS; dst is half as long as src."""
+    _need(kind < CK_ROUND_KINDS, "unknown kind of rounding")
+    cdef size_t n = _count(src.shape[0], 8 if kind == 2 else 4)
+    _need(dst.shape[0] * 2 == src.shape[0], "dst must be half as long as src")
+    _apart(src, dst)
+    if n > 0:
+        with nogil:
+            ck_active().round(&src[0], n, kind, &dst[0])
+
+
+def is_constant(const uint8_t[::1] src, size_t width) -> bool:
+    """Whether all items of `width` bytes (any width) are equal; True when there are none."""
+    cdef bint same = True
+    _need(width > 0 and <size_t>src.shape[0] % width == 0, "length is not a whole number of items")
+    if src.shape[0] > 0:
+        with nogil:
+            same = ck_active().is_constant(&src[0], <size_t>src.shape[0], width)
+    return same
+
+
+def histogram(const uint8_t[::1] src, size_t parts, uint32_t[:, ::1] counts) -> None:
+    """counts[p, b] = how often byte b occurs in the p-th of `parts` equal stretches of src. counts: (parts, 256)."""
+    _need(parts > 0 and <size_t>src.shape[0] % parts == 0, "src does not divide into equal parts")
+    _need(<size_t>counts.shape[0] == parts and counts.shape[1] == 256, "counts must be (parts, 256)")
+    if src.shape[0] == 0:
+        counts[:, :] = 0
+        return
+    with nogil:
+        ck_active().histogram(&src[0], <size_t>src.shape[0] // parts, parts, &counts[0, 0])

@@ -1,0 +1,72 @@
+"""The group of all commands, and the one place where an error becomes an exit code."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import click
+
+from ckstore.cli.check import verify
+from ckstore.cli.demo import demo
+from ckstore.cli.export import export
+from ckstore.cli.failure import PipeClosed, guarded
+from ckstore.cli.labels import annotate, tag, untag
+from ckstore.cli.listing import init, ls, stats
+from ckstore.cli.remove import gc, rm
+from ckstore.cli.show import show
+from ckstore.cli.usage import du
+
+
+class App(click.Group):
+    """A group whose commands return an exit code (None: 0) and may raise any ckstore error."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        """Run one command line; in standalone mode exit with its code, otherwise let errors through."""
+        run = super().main
+        if not standalone_mode:
+            return run(*args, standalone_mode=False, **kwargs)
+        sys.exit(guarded(lambda: run(*args, standalone_mode=False, **kwargs)))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command and flush, so that a reader that has gone is noticed here."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            raise PipeClosed from error
+        return result
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Commands in the order a person meets them, not by the alphabet."""
+        return list(self.commands)
+
+
+def _version() -> str:
+    try:
+        return version("ckstore")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "unknown"
+
+
+@click.group(
+    cls=App,
+    name="ckstore",
+    epilog="Exit codes: 0 ok · 1 damage or difference found · 2 usage · 3 not found · 4 conflict · 5 storage or "
+    "format · 70 a bug in ckstore · 130 interrupted.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(_version(), prog_name="ckstore", message="%(prog)s %(version)s")
+def main() -> None:
+    """Keep every training checkpoint, bit-exact, at the cost of what changed.
+
+    STORE is the directory of a store. REF names a checkpoint: `latest`, RUN@STEP, RUN@latest, RUN@min:METRIC,
+    RUN@max:METRIC, a tag, or the first 6 or more digits of an id. Every command takes --json.
+
+    Example: ckstore demo   (trains, saves, kills itself, resumes; then: ckstore ls ckstore-demo/store)
+    """
+
+
+for _command in (init, demo, ls, show, stats, du, tag, untag, annotate, rm, gc, verify, export):
+    main.add_command(_command)

@@ -1,0 +1,45 @@
+"""`verify`: read the store and say what is damaged."""
+
+from __future__ import annotations
+
+import click
+
+from ckstore.cli import output, text
+from ckstore.cli.common import command, reading, store_argument
+from ckstore.cli.failure import DIFFERENCE, OK
+from ckstore.cli.output import Column
+from ckstore.engine.reports import VerifyReport
+
+
+@command("ckstore verify runs/store --level data")
+@store_argument
+@click.option(
+    "--level",
+    type=click.Choice(["structure", "stored", "data"]),
+    default="stored",
+    show_default=True,
+    help="structure: metadata only. stored: also every stored byte. data: also decode everything.",
+)
+def verify(path: str, level: str, as_json: bool) -> int:
+    """Check the store and name what is damaged and which checkpoints need it. Exit code 1 if anything is.
+
+    JSON: level, ok, checked_objects, checked_bytes, damages: [{object, problem, checkpoints}].
+    """
+    with reading(path) as store, output.working(f"verifying {level}"):
+        report = store.verify(level=level)
+    if as_json:
+        output.print_json(report.to_dict())
+    else:
+        _print(report)
+    return OK if report.ok else DIFFERENCE
+
+
+def _print(report: VerifyReport) -> None:
+    checked = f"{text.count(report.checked_objects, 'object')}, {text.size(report.checked_bytes)}"
+    if report.ok:
+        click.echo(f"ok: no damage found, {report.level} of {checked}")
+        return
+    columns = Column("object"), Column("problem", wrap=True), Column("checkpoints", wrap=True)
+    rows = [(damage.object, damage.problem, " ".join(damage.checkpoints) or "-") for damage in report.damages]
+    output.print_table(columns, rows)
+    click.echo(f"DAMAGED: {text.count(len(report.damages), 'object')} of {checked}")

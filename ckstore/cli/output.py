@@ -1,0 +1,121 @@
+"""Rows → a table on stdout, records → JSON on stdout, and a spinner on stderr while something is slow.
+
+Every text passes `printable` on its way out. INVARIANT: no reference and no id is ever wrapped or cut.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import StringIO
+from threading import Timer
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from ckstore.cli.text import printable
+
+SPINNER_AFTER_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table. number: to the right. wrap: may be folded on a narrow terminal."""
+
+    title: str
+    number: bool = False
+    wrap: bool = False
+
+
+def print_json(record: Mapping[str, Any]) -> None:
+    """Print one JSON object on stdout."""
+    click.echo(as_json(record))
+
+
+def as_json(record: Mapping[str, Any]) -> str:
+    """A JSON object, keys in their own order; NaN and infinities become strings, times ISO 8601 in UTC."""
+    return json.dumps(_plain(record), indent=2, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, bytes):
+        return value.hex()
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], footer: Sequence[str] = ()) -> None:
+    """Print `rows` below their titles; piped, the same columns padded with spaces, one line a row."""
+    terminal = sys.stdout.isatty()
+    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_footer=bool(footer))
+    for position, column in enumerate(columns):
+        table.add_column(
+            Text(column.title),
+            Text(printable(footer[position])) if footer else "",
+            justify="right" if column.number else "left",
+            no_wrap=not (column.wrap and terminal),
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    _print(table, terminal)
+
+
+def _print(table: Table, terminal: bool) -> None:
+    """Render by way of a string, so that a closed pipe and trailing blanks are handled in one place."""
+    console = Console(file=StringIO(), force_terminal=terminal, no_color=not terminal or None)
+    natural = Measurement.get(console, console.options.update(width=1 << 20), table)
+    width = max(console.width, natural.minimum) if terminal else natural.maximum
+    with console.capture() as captured:
+        console.print(table, width=width, soft_wrap=not terminal, crop=False)
+    click.echo("\n".join(line.rstrip() for line in captured.get().strip("\n").split("\n")))
+
+
+def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
+    """Print `name  value` lines, values aligned."""
+    width = max((len(name) for name, _ in pairs), default=0)
+    for name, value in pairs:
+        click.echo(f"{printable(name):<{width}}  {printable(value)}".rstrip())
+
+
+def note(message: str) -> None:
+    """One line for the person, on stderr, out of the way of whatever reads stdout."""
+    click.echo(printable(message), err=True)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show `what`, a spinner and the time on stderr, if it is a terminal and the block takes over a second."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    progress.add_task(Text(printable(what)).plain, total=None)
+    timer = Timer(SPINNER_AFTER_S, progress.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        progress.stop()

@@ -1,0 +1,1 @@
+"""Raw chunk ⇄ frame payload. Pure: no files, no tensors, no worker threads."""

@@ -1,0 +1,144 @@
+"""Byte streams ⇄ the least bytes they are worth: constant, raw, zstd, or sparse.
+
+A stored stream is a tier and its stored bytes; how many bytes it decodes to is known from outside.
+
+    TIER  NAME      STORED BYTES
+    0     raw       the bytes
+    1     constant  one byte: the value of all
+    2     zstd      one zstd frame that declares its content size, without dictionary
+    3     sparse    count of non-zero bytes (u32), two stream heads (tier u8, stored length u32), then the two streams:
+                    the bitmap of non-zero bytes (lowest bit first), the non-zero bytes in order. Neither is sparse again.
+
+A table of streams is one head (tier u8, stored length u32) for each; integers are little-endian. An empty stream is raw.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+import zstandard
+
+from ckstore._native import kernels
+from ckstore.codec import scratch
+from ckstore.codec.scratch import Bytes
+from ckstore.errors import FormatError, UnsupportedError
+
+RAW, CONSTANT, ZSTD, SPARSE = 0, 1, 2, 3
+HEAD_BYTES = 5
+NOISE_BITS = 7.9
+"""A stream whose bytes carry at least this many bits each is stored raw without a try."""
+_MIN_GAIN = 64
+"""A coded stream must save one byte in this many."""
+_TRIAL_BYTES = 1 << 14
+
+_HEAD = struct.Struct("<BI")
+_SPARSE_HEAD = struct.Struct("<IBIBI")
+
+Stream = tuple[int, Bytes]
+"""Tier and stored bytes."""
+
+
+def encode(data: Bytes, bits: float, zeros: float, matches: bool) -> Stream:
+    """The cheapest way to store `data`.
+
+    bits: estimated order-0 entropy of a byte; zeros: estimated share of zero bytes; matches: whether repeated
+    sequences are likely, as in text, ids and masks. Both estimates steer effort only.
+    """
+    if len(data) == 0 or (bits >= NOISE_BITS and not matches):
+        return RAW, data
+    if kernels.is_constant(data, 1):
+        return CONSTANT, data[:1]
+    level = _trial(data) if matches else 0
+    if zeros >= 0.5 and level == 0:
+        return _smaller(_encode_sparse(data), data)
+    return _smaller((ZSTD, _compress(data, level)), data)
+
+
+def decode(tier: int, stored: Bytes, out: Bytes) -> None:
+    """Fill `out` from a stored stream. Raises FormatError if it holds anything else than len(out) bytes."""
+    if tier == RAW:
+        _require(len(stored) == len(out), "raw stream of a wrong length")
+        np.copyto(out, stored)
+    elif tier == CONSTANT:
+        _require(len(stored) == 1, "constant stream that is not one byte")
+        out.fill(stored[0])
+    elif tier == ZSTD:
+        np.copyto(out, _decompress(stored, len(out)))
+    elif tier == SPARSE:
+        _decode_sparse(stored, out)
+    else:
+        raise UnsupportedError(f"unknown entropy tier {tier}: written by a newer ckstore", tier=tier)
+
+
+def heads(streams: Sequence[Stream]) -> bytes:
+    """The table of these streams."""
+    return b"".join(_HEAD.pack(tier, len(stored)) for tier, stored in streams)
+
+
+def parse(data: Bytes, n_streams: int) -> list[Stream]:
+    """The streams of a table and what follows it. Raises FormatError unless they fill `data` exactly."""
+    at = n_streams * HEAD_BYTES
+    _require(len(data) >= at, "table of streams is cut short")
+    streams = []
+    for tier, size in _HEAD.iter_unpack(data[:at].tobytes()):
+        _require(size <= len(data) - at, "stream longer than the payload")
+        streams.append((tier, data[at : at + size]))
+        at += size
+    _require(at == len(data), "payload longer than its streams")
+    return streams
+
+
+def _encode_sparse(data: Bytes) -> Stream:
+    bitmap, values = scratch.buffer("bitmap", (len(data) + 7) // 8), scratch.buffer("values", len(data))
+    count = kernels.sparse_split(data, 1, 0, bitmap, values)
+    inner = [encode(part, 0.0, 0.0, False) for part in (bitmap, values[:count])]
+    (tier0, stored0), (tier1, stored1) = inner
+    head = _SPARSE_HEAD.pack(count, tier0, len(stored0), tier1, len(stored1))
+    return SPARSE, np.concatenate((scratch.as_bytes(head), stored0, stored1))
+
+
+def _decode_sparse(stored: Bytes, out: Bytes) -> None:
+    _require(len(stored) >= _SPARSE_HEAD.size, "sparse stream is cut short")
+    count = int.from_bytes(stored[:4].tobytes(), "little")
+    _require(count <= len(out), "sparse stream with more values than bytes")
+    (tier0, stored0), (tier1, stored1) = parse(stored[4:], 2)
+    _require(tier0 != SPARSE and tier1 != SPARSE, "sparse stream inside a sparse stream")
+    bitmap, values = scratch.buffer("bitmap", (len(out) + 7) // 8), scratch.buffer("values", count)
+    decode(tier0, stored0, bitmap)
+    decode(tier1, stored1, values)
+    _require(kernels.sparse_merge(bitmap, values, 1, 0, out), "bitmap does not fit its values")
+
+
+def _smaller(coded: Stream, data: Bytes) -> Stream:
+    return coded if len(coded[1]) <= len(data) - len(data) // _MIN_GAIN - 1 else (RAW, data)
+
+
+def _trial(data: Bytes) -> int:
+    """The compressor that does best on the middle of `data`; a slower one must earn two per cent."""
+    start = max(0, (len(data) - _TRIAL_BYTES) // 2)
+    sample = data[start : start + _TRIAL_BYTES]
+    sizes = {level: len(_compress(sample, level)) for level in (0, 1, 3)}
+    return min(sizes, key=lambda level: sizes[level] * (1 + 0.02 * level))
+
+
+def _compress(data: Bytes, level: int) -> Bytes:
+    return scratch.as_bytes(scratch.compressor(level).compress(data.data))
+
+
+def _decompress(stored: Bytes, n_bytes: int) -> Bytes:
+    try:
+        frame = zstandard.get_frame_parameters(stored.data)
+        _require(frame.content_size == n_bytes and frame.dict_id == 0, "zstd stream of a wrong length")
+        _require(frame.window_size <= max(n_bytes, 1 << 20), "zstd stream that wants too much memory")
+        data = scratch.decompressor().decompress(stored.data, n_bytes, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise FormatError(f"zstd stream is damaged: {error}") from error
+    _require(len(data) == n_bytes, "zstd stream shorter than it says")
+    return scratch.as_bytes(data)
+
+
+def _require(ok: bool, problem: str) -> None:
+    if not ok:
+        raise FormatError(problem)

@@ -1,0 +1,142 @@
+"""Elements ⇄ byte planes, each its own stream; elements of a few frequent values may be left out first.
+
+    PARAMETERS  layout (u8, 0), element width (u8: 1, 2, 4, 8), flags (u8: 1 = elements rotated left by one bit),
+                number of holes H (u8, at most 2), H hole values of one element each
+    PAYLOAD     H x u32: how many elements are left after each hole; a table of H + width streams; the streams
+    STREAMS     for each hole, the bitmap of the elements left before it: bit i (lowest first) set = not this hole;
+                then, of the elements left at the end, byte plane 0 (lowest byte) to width - 1
+
+With a base (codec delta_xor) the planes are of the bitwise xor of chunk and base, and H is 0.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from ckstore._native import kernels
+from ckstore.codec import entropy, scratch
+from ckstore.codec.kinds import WIDTHS
+from ckstore.codec.scratch import Bytes
+from ckstore.errors import FormatError, UnsupportedError
+
+MAX_HOLES = 2
+_LAYOUT = 0
+_ROTATED = 1
+_PARAMS = struct.Struct("<BBBB")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How elements become planes."""
+
+    width: int
+    rotate: bool
+    holes: tuple[int, ...] = ()
+    """Values left out of the planes, as unsigned integers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a sample says of the planes: bits and share of zeros of each; whether matches are likely in any."""
+
+    bits: tuple[float, ...]
+    zeros: tuple[float, ...]
+    matches: bool
+
+
+def pack_params(shape: Shape) -> bytes:
+    """The codec parameters."""
+    head = _PARAMS.pack(_LAYOUT, shape.width, _ROTATED if shape.rotate else 0, len(shape.holes))
+    return head + b"".join(hole.to_bytes(shape.width, "little") for hole in shape.holes)
+
+
+def parse_params(params: bytes) -> Shape:
+    """The inverse of pack_params. Raises FormatError or UnsupportedError."""
+    if len(params) < _PARAMS.size:
+        raise FormatError("codec parameters are cut short")
+    layout, width, flags, n_holes = _PARAMS.unpack_from(params)
+    if layout != _LAYOUT or width not in WIDTHS or flags & ~_ROTATED or n_holes > MAX_HOLES:
+        raise UnsupportedError("planes of a layout this version does not know: written by a newer ckstore")
+    if len(params) != _PARAMS.size + n_holes * width:
+        raise FormatError("codec parameters of a wrong length")
+    starts = range(_PARAMS.size, len(params), width)
+    return Shape(width, bool(flags), tuple(int.from_bytes(params[at : at + width], "little") for at in starts))
+
+
+def encode(raw: Bytes, base: Bytes | None, shape: Shape, estimate: Estimate) -> Bytes:
+    """The payload of `raw`, or of raw ^ base. Its raw planes are written once, in place."""
+    elements, counts, bitmaps = raw, b"", []
+    for hole in shape.holes:
+        elements, bitmap = _leave_out(elements, shape.width, hole)
+        counts += (len(elements) // shape.width).to_bytes(4, "little")
+        bitmaps.append(entropy.encode(bitmap, 0.0, 0.0, estimate.matches))
+    streams, at = list(bitmaps), len(counts) + entropy.HEAD_BYTES * (len(bitmaps) + shape.width)
+    start, n = at + sum(len(stored) for _, stored in bitmaps), len(elements) // shape.width
+    payload = np.empty(start + len(elements), np.uint8)
+    kernels.split(elements, shape.width, shape.rotate, payload[start:], base)
+    for p in range(shape.width):
+        plane = payload[start + p * n : start + (p + 1) * n]
+        streams.append(entropy.encode(plane, estimate.bits[p], estimate.zeros[p], estimate.matches))
+    table = counts + entropy.heads(streams)
+    payload[: len(table)] = scratch.as_bytes(table)
+    return payload[: _settle(payload, at, streams)]
+
+
+def _settle(payload: Bytes, at: int, streams: list[entropy.Stream]) -> int:
+    """Bring the streams, which may lie in the payload further on, one behind the other to `at`. Returns the end."""
+    for _, stored in streams:
+        target = payload[at : at + len(stored)]
+        if target.ctypes.data != stored.ctypes.data:
+            target[:] = stored
+        at += len(stored)
+    return at
+
+
+def _leave_out(elements: Bytes, width: int, hole: int) -> tuple[Bytes, Bytes]:
+    n = len(elements) // width
+    bitmap, values = np.empty((n + 7) // 8, np.uint8), np.empty(len(elements), np.uint8)
+    count = kernels.sparse_split(elements, width, hole, bitmap, values)
+    return values[: count * width], bitmap
+
+
+def decode(shape: Shape, payload: Bytes, base: Bytes | None, out: Bytes) -> None:
+    """Fill `out`. Raises FormatError for a payload that is not exactly of its length."""
+    if len(out) % shape.width or (base is not None and shape.holes):
+        raise FormatError("planes that do not fit the chunk")
+    counts, streams = _parse(shape, payload, len(out) // shape.width)
+    bitmaps = []
+    for before, (tier, stored) in zip(counts, streams[: len(shape.holes)], strict=False):
+        bitmap = np.empty((before + 7) // 8, np.uint8)
+        entropy.decode(tier, stored, bitmap)
+        bitmaps.append(bitmap)
+    elements = out if not shape.holes else np.empty(counts[-1] * shape.width, np.uint8)
+    _merge(shape, streams[len(shape.holes) :], base, elements)
+    for i in reversed(range(len(bitmaps))):
+        target = out if i == 0 else np.empty(counts[i] * shape.width, np.uint8)
+        if not kernels.sparse_merge(bitmaps[i], elements, shape.width, shape.holes[i], target):
+            raise FormatError("bitmap does not fit the number of elements")
+        elements = target
+
+
+def _parse(shape: Shape, payload: Bytes, n: int) -> tuple[list[int], list[entropy.Stream]]:
+    """Elements before the first hole and after each, and the streams."""
+    at = 4 * len(shape.holes)
+    if len(payload) < at:
+        raise FormatError("payload is cut short")
+    counts = [n, *payload[:at].view("<u4").tolist()]
+    if sorted(counts, reverse=True) != counts:
+        raise FormatError("more elements left than there were")
+    return counts, entropy.parse(payload[at:], len(shape.holes) + shape.width)
+
+
+def _merge(shape: Shape, streams: list[entropy.Stream], base: Bytes | None, out: Bytes) -> None:
+    if shape.width == 1 and base is None and not shape.rotate:
+        entropy.decode(*streams[0], out)
+        return
+    planes, n = scratch.buffer("planes", len(out)), len(out) // shape.width
+    for p, (tier, stored) in enumerate(streams):
+        entropy.decode(tier, stored, planes[p * n : (p + 1) * n])
+    kernels.merge(planes, shape.width, shape.rotate, out, base)

@@ -1,0 +1,161 @@
+"""The catalog: every checkpoint of a store in commit order, and how references find one.
+
+The newest entries lie in the root itself, older ones in pages of up to 256. Changes return a new Root for a commit.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from ckstore.errors import CheckpointNotFound, ConflictError, RefMoved, RefNotFound, UsageError
+from ckstore.format.names import CATALOG
+from ckstore.format.records import CatalogPage, CatalogRef, Entry, Root
+from ckstore.store.repository import Repository
+from ckstore.store.writer import Writer
+
+INLINE_ENTRIES = 32
+INLINE_BYTES = 40 << 10
+PAGE_ENTRIES = 256
+MAX_ENTRY_BYTES = 16 << 10
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
+_HEX = re.compile(r"[0-9a-f]+")
+MIN_PREFIX = 6
+
+
+def entries(repo: Repository, root: Root) -> Iterator[Entry]:
+    """All entries, newest first."""
+    yield from reversed(root.inline)
+    for ref in reversed(root.catalog):
+        yield from reversed(repo.objects.catalog(ref.page).entries)
+
+
+def by_id(repo: Repository, root: Root, checkpoint_id: bytes) -> Entry:
+    """The entry with this id; raises CheckpointNotFound."""
+    for entry in entries(repo, root):
+        if entry.id == checkpoint_id:
+            return entry
+    raise CheckpointNotFound(f"checkpoint {checkpoint_id.hex()[:12]} is not in the store (deleted?)")
+
+
+def resolve(repo: Repository, root: Root, ref: str) -> Entry:
+    """The checkpoint `ref` names: `latest`, `RUN@...`, a tag, or an id prefix, tried in this order."""
+    if not isinstance(ref, str) or not ref:
+        raise UsageError(f"a reference is a non-empty string, not {ref!r}")
+    if ref == "latest":
+        found = next(entries(repo, root), None)
+    elif "@" in ref:
+        found = _in_run(repo, root, *ref.rsplit("@", 1))
+    else:
+        found = _tagged(repo, root, ref) or _prefixed(repo, root, ref)
+    if found is None:
+        raise RefNotFound(f"no checkpoint is named {ref!r}; `ckstore ls` lists what there is", ref=ref)
+    return found
+
+
+def _in_run(repo: Repository, root: Root, run: str, which: str) -> Entry | None:
+    mine = (entry for entry in entries(repo, root) if entry.run == run)
+    if which == "latest":
+        return next(mine, None)
+    if which.startswith(("min:", "max:")):
+        return _best(mine, which[4:], -1.0 if which.startswith("min:") else 1.0)
+    try:
+        step = int(which)
+    except ValueError as error:
+        raise UsageError(f"after @ comes a step, latest, min:METRIC or max:METRIC, not {which!r}") from error
+    return next((entry for entry in mine if entry.step == step), None)
+
+
+def _best(mine: Iterator[Entry], metric: str, sign: float) -> Entry | None:
+    best: Entry | None = None
+    for entry in mine:  # newest first, so that a strict comparison lets the newest of equals win
+        value = entry.metrics.get(metric, math.nan)
+        if not math.isnan(value) and (best is None or sign * value > sign * best.metrics[metric]):
+            best = entry
+    return best
+
+
+def _tagged(repo: Repository, root: Root, tag: str) -> Entry | None:
+    return next((entry for entry in entries(repo, root) if tag in entry.tags), None)
+
+
+def _prefixed(repo: Repository, root: Root, prefix: str) -> Entry | None:
+    if len(prefix) < MIN_PREFIX or not _HEX.fullmatch(prefix):
+        return None
+    found = [entry for entry in entries(repo, root) if entry.id.hex().startswith(prefix)]
+    if len(found) > 1:
+        raise ConflictError(f"{prefix!r} is the beginning of {len(found)} checkpoint ids: give more digits", ref=prefix)
+    return found[0] if found else None
+
+
+def check_run(run: str) -> None:
+    """Raise UsageError unless `run` may name a run."""
+    if not isinstance(run, str) or not _NAME.fullmatch(run):
+        raise UsageError(f"bad run name {run!r}: use 1-128 letters, digits and ._/-, the first a letter or digit")
+
+
+def check_tag(tag: str) -> None:
+    """Raise UsageError unless `tag` may name a checkpoint."""
+    if not isinstance(tag, str) or not _NAME.fullmatch(tag):
+        raise UsageError(f"bad tag {tag!r}: use 1-128 letters, digits and ._/-, the first a letter or digit")
+    if tag == "latest" or _HEX.fullmatch(tag):
+        raise UsageError(f"bad tag {tag!r}: it would read as a reference of another kind")
+
+
+def check_entry(entry: Entry) -> None:
+    """Raise UsageError if metrics, tags and meta are too much for the catalog."""
+    try:
+        size = len(msgspec.msgpack.encode(entry))
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
+        raise UsageError(f"metrics, tags and meta must be plain values: {error}") from error
+    if size > MAX_ENTRY_BYTES:
+        raise UsageError(f"metrics, tags and meta take {size} of at most {MAX_ENTRY_BYTES} bytes: save them as state")
+
+
+def append(repo: Repository, writer: Writer, root: Root, entry: Entry) -> Root:
+    """`root` with one more, newest entry; the oldest inline entries move to a page when there are many."""
+    inline, catalog = [*root.inline, entry], list(root.catalog)
+    sizes = [len(msgspec.msgpack.encode(item)) for item in inline]
+    if len(inline) > INLINE_ENTRIES or sum(sizes) > INLINE_BYTES:
+        moved, inline = inline[: len(inline) // 2], inline[len(inline) // 2 :]
+        if catalog and catalog[-1].n_entries + len(moved) <= PAGE_ENTRIES:
+            moved = [*repo.objects.catalog(catalog.pop().page).entries, *moved]
+        catalog.append(_put_page(writer, moved))
+    return msgspec.structs.replace(root, inline=inline, catalog=catalog)
+
+
+def change(
+    repo: Repository, writer: Writer, root: Root, checkpoint_id: bytes, edit: Callable[[Entry], Entry | None]
+) -> Root:
+    """`root` with one entry edited, or removed where `edit` returns None; raises CheckpointNotFound."""
+    inline = _edited(root.inline, checkpoint_id, edit)
+    if inline is not None:
+        return msgspec.structs.replace(root, inline=inline)
+    for i, ref in enumerate(root.catalog):
+        page = _edited(repo.objects.catalog(ref.page).entries, checkpoint_id, edit)
+        if page is not None:
+            pages = [_put_page(writer, page)] if page else []
+            return msgspec.structs.replace(root, catalog=[*root.catalog[:i], *pages, *root.catalog[i + 1 :]])
+    raise CheckpointNotFound(f"checkpoint {checkpoint_id.hex()[:12]} is not in the store (deleted?)")
+
+
+def _edited(old: list[Entry], checkpoint_id: bytes, edit: Callable[[Entry], Entry | None]) -> list[Entry] | None:
+    at = next((i for i, entry in enumerate(old) if entry.id == checkpoint_id), None)
+    if at is None:
+        return None
+    new = edit(old[at])
+    return [*old[:at], *([new] if new is not None else []), *old[at + 1 :]]
+
+
+def _put_page(writer: Writer, page: list[Entry]) -> CatalogRef:
+    return CatalogRef(writer.put(CATALOG, CatalogPage(page)), len(page))
+
+
+def taken(tag: str, entry: Entry) -> RefMoved:
+    """The error for a tag that names another checkpoint."""
+    where = f"{entry.run}@{entry.step}"
+    return RefMoved(f"tag {tag!r} names {where} already; move it with move=True (`ckstore tag --move`)", tag=tag)

@@ -1,0 +1,158 @@
+"""One job of a save, on a worker thread: is each chunk known? Else encode it, decode it back and compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import xxhash
+from blake3 import blake3
+
+from ckstore.codec.chunk import Encoded, Reference, decode_into, encode
+from ckstore.engine.chunking import Job, Slot
+from ckstore.engine.closures import Found
+from ckstore.engine.decode import Decoder
+from ckstore.engine.parent import Chain, Known, Parent, frame_cost
+from ckstore.engine.session import Session
+from ckstore.errors import CorruptError, IntegrityError
+from ckstore.format.frame import MAX_DEPTH, ROLE_MASTER, ROLE_PREVIOUS, Base, Frame
+from ckstore.format.records import Root
+from ckstore.tensor import dotted
+
+_DERIVED = frozenset({"float16", "bfloat16"})
+
+
+class Outcome(NamedTuple):
+    """What became of a chunk: a row of the parent, a chain found in the store, or a new frame; exactly one is set."""
+
+    slot: Slot
+    chunk_id: bytes
+    quick_hash: bytes
+    row: int | None = None
+    found: tuple[Found, ...] = ()
+    frame: Frame | None = None
+
+
+class _Held(NamedTuple):
+    """A chunk of this job that a later one may be derived from."""
+
+    dtype: str
+    chunk_id: bytes
+    data: bytes | memoryview
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Encodes the jobs of one save. Shared by the worker threads; holds no state of its own."""
+
+    session: Session
+    root: Root
+    parent: Parent
+    live_packs: frozenset[str]
+
+    def run(self, job: Job) -> list[Outcome]:
+        """Outcomes of a job's chunks, in order."""
+        outcomes: list[Outcome] = []
+        held: _Held | None = None
+        for slot in job:
+            known = self.parent.chunk(slot.view.path, slot.index)
+            live = slot.view.read(slot.start, slot.stop)
+            if len(job) == 1 and known is not None and self._quick(live) == known.quick_hash:
+                return [Outcome(slot, known.chunk_id, known.quick_hash, row=known.row)]
+            # From here on one private copy is hashed, encoded and compared: the caller may change its own meanwhile.
+            data = bytes(live)
+            outcomes.append(self._settle(slot, data, known, held))
+            if slot.view.dtype not in _DERIVED:
+                held = _Held(slot.view.dtype, outcomes[-1].chunk_id, data)
+        return outcomes
+
+    def _quick(self, data: bytes | memoryview) -> bytes:
+        return xxhash.xxh3_128_digest(data, seed=self.root.hash_seed)
+
+    def _settle(self, slot: Slot, data: bytes, known: Known | None, held: _Held | None) -> Outcome:
+        quick = self._quick(data)
+        if known is not None and quick == known.quick_hash:
+            return Outcome(slot, known.chunk_id, quick, row=known.row)
+        chunk_id = blake3(data).digest()
+        row = self.parent.row_of.get(chunk_id)
+        if row is not None:
+            return Outcome(slot, chunk_id, quick, row=row)
+        chain = self._find(chunk_id, MAX_DEPTH // 2)
+        if chain is not None:
+            return Outcome(slot, chunk_id, quick, found=tuple(chain))
+        frame = self._encode(slot, data, chunk_id, known, held)
+        self.session.bases.replace(known.chunk_id if known else None, chunk_id, data)
+        return Outcome(slot, chunk_id, quick, frame=frame)
+
+    def _find(self, chunk_id: bytes, depth: int) -> list[Found] | None:
+        """The chunk and its bases as the store holds them, bases first; None if any of it is absent or unreadable."""
+        for where in self.session.repo.segments.find(self.root, chunk_id):
+            if where.pack.name not in self.live_packs or depth == 0:
+                continue
+            try:
+                frame = self.session.repo.packs.frame(where.pack.name, where.offset, where.frame_bytes)
+            except CorruptError:
+                continue  # a damaged copy is no reason not to save a good one
+            if frame.chunk_id == chunk_id and (chain := self._find_bases(frame, depth)) is not None:
+                return [*chain, Found(where, tuple(base.chunk_id for base in frame.bases))]
+        return None
+
+    def _find_bases(self, frame: Frame, depth: int) -> list[Found] | None:
+        chain: list[Found] = []
+        for base in frame.bases:
+            if base.chunk_id not in self.parent.row_of:
+                more = self._find(base.chunk_id, depth - 1)
+                if more is None:
+                    return None
+                chain.extend(more)
+        return chain
+
+    def _encode(self, slot: Slot, data: bytes, chunk_id: bytes, known: Known | None, held: _Held | None) -> Frame:
+        references, ids = [], []
+        previous = self._previous(slot, data, known)
+        if previous is not None and known is not None:
+            references.append(Reference(ROLE_PREVIOUS, slot.view.dtype, memoryview(previous)))
+            ids.append(known.chunk_id)
+        if held is not None and slot.view.dtype in _DERIVED:
+            references.append(Reference(ROLE_MASTER, held.dtype, memoryview(held.data)))
+            ids.append(held.chunk_id)
+        encoded = encode(memoryview(data), slot.view.dtype, references)
+        if previous is not None and known is not None and 0 in encoded.used and not self._fits(known, encoded, data):
+            references, ids = references[1:], ids[1:]
+            encoded = encode(memoryview(data), slot.view.dtype, references)
+        _compare(slot, data, encoded, references)
+        bases = tuple(Base(references[i].role, ids[i]) for i in encoded.used)
+        return Frame(encoded.codec, chunk_id, len(data), bases, encoded.params, encoded.payload)
+
+    def _chain_limit(self) -> Chain:
+        return Chain(self.root.chain_cost_milli / 1000, self.root.chain_frames)
+
+    def _fits(self, known: Known, encoded: Encoded, data: bytes) -> bool:
+        chain = self.parent.chains[known.row]
+        return chain.cost + frame_cost(len(encoded.payload), len(data)) <= self._chain_limit().cost
+
+    def _previous(self, slot: Slot, data: bytes, known: Known | None) -> bytes | bytearray | memoryview | None:
+        """Logical bytes of the parent's chunk, if a delta against it is allowed."""
+        if known is None or known.dtype != slot.view.dtype or self.parent.rows[known.row].logical_bytes != len(data):
+            return None
+        chain, limit = self.parent.chains[known.row], self._chain_limit()
+        if chain.cost >= limit.cost or chain.frames >= limit.frames:
+            return None
+        cached = self.session.bases.get(known.chunk_id)
+        if cached is not None:
+            return cached
+        try:
+            base = Decoder(self.session.repo, self.parent.rows, self.session.bases.get).chunk(known.row)
+        except CorruptError:
+            return None  # the parent is damaged: this checkpoint must not depend on it
+        return base if self._quick(memoryview(base)) == known.quick_hash else None
+
+
+def _compare(slot: Slot, data: bytes, encoded: Encoded, references: list[Reference]) -> None:
+    """Decode what was encoded and compare. Source of the rule: compressors that wrote wrong bytes, found at restore."""
+    back = bytearray(len(data))
+    bases = [references[i].data for i in encoded.used]
+    decode_into(encoded.codec, encoded.params, memoryview(encoded.payload), bases, memoryview(back))
+    if back != data:
+        name = dotted(slot.view.path)
+        raise IntegrityError(f"{name}: chunk {slot.index} does not decode to what was encoded: not saved", object=name)

@@ -1,0 +1,125 @@
+"""The checkpoint that a save starts from: what its tensors were, where their chunks lie, what their chains cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from ckstore.errors import CorruptError
+from ckstore.format import closure, manifest
+from ckstore.format.closure import Row
+from ckstore.format.manifest import ChunkColumns, Table
+from ckstore.format.names import CLOSURE, MANIFEST
+from ckstore.format.records import ClosurePage, Entry, ManifestPage, ObjectRef, PageRef, TensorRow
+from ckstore.store.objects import held_by
+from ckstore.store.repository import Repository
+
+
+class Chain(NamedTuple):
+    """What it takes to decode a row: its frames, and their cost (1 = about decoding one full frame)."""
+
+    cost: float
+    frames: int
+
+
+class Known(NamedTuple):
+    """A chunk of the parent at the same path and position as one being saved."""
+
+    row: int
+    chunk_id: bytes
+    quick_hash: bytes
+    dtype: str
+
+
+def frame_cost(frame_bytes: int, logical_bytes: int) -> float:
+    """Cost of one frame in a chain: nearly empty frames cost nearly nothing to read and decode."""
+    return min(1.0, 8 * frame_bytes / max(1, logical_bytes))
+
+
+def chains(rows: Sequence[Row]) -> list[Chain]:
+    """The chain of every row, over all its bases."""
+    found: list[Chain] = []
+    for row in rows:
+        bases = [found[base] for base in row.bases]
+        cost = frame_cost(row.frame_bytes, row.logical_bytes) + sum(base.cost for base in bases)
+        found.append(Chain(cost, 1 + sum(base.frames for base in bases)))
+    return found
+
+
+def hashable(path: Sequence[Any]) -> tuple[Any, ...]:
+    """A path as a dict key in which 1, 1.0 and True differ."""
+    return tuple((type(key).__name__, tuple(key) if isinstance(key, list) else key) for key in path)
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A checkpoint as the base of the next. An absent parent has no rows."""
+
+    id: bytes = b""
+    manifest_ref: ObjectRef | None = None
+    closure_ref: ObjectRef | None = None
+    table: Table = ()  # type: ignore[assignment]  # an empty table, without a mutable default
+    rows: Sequence[Row] = ()
+    manifest_pages: Sequence[PageRef] = ()
+    closure_pages: Sequence[PageRef] = ()
+
+    @cached_property
+    def row_of(self) -> dict[bytes, int]:
+        """Row number by chunk id."""
+        return {row.chunk_id: i for i, row in enumerate(self.rows)}
+
+    @cached_property
+    def chains(self) -> list[Chain]:
+        """The chain of every row."""
+        return chains(self.rows)
+
+    @cached_property
+    def _tensors(self) -> dict[tuple[Any, ...], tuple[TensorRow, ChunkColumns]]:
+        return {hashable(row.path): (row, columns) for row, columns in self.table if isinstance(row, TensorRow)}
+
+    def chunk(self, path: Sequence[Any], index: int) -> Known | None:
+        """The chunk at this path and position, if there is one."""
+        row, columns = self._tensors.get(hashable(path), (None, None))
+        if row is None or columns is None or index >= columns.n_chunks:
+            return None
+        chunk_id = columns.chunk_id(index)
+        return Known(self.row_of[chunk_id], chunk_id, columns.quick_hash(index), row.dtype)
+
+    @property
+    def shared_manifest_pages(self) -> dict[bytes, PageRef]:
+        """Pages that a child may refer to, by digest."""
+        return held_by(self.manifest_ref.name, self.manifest_pages) if self.manifest_ref else {}
+
+    @property
+    def shared_closure_pages(self) -> dict[bytes, PageRef]:
+        """Pages that a child may refer to, by digest."""
+        return held_by(self.closure_ref.name, self.closure_pages) if self.closure_ref else {}
+
+
+def load_manifest(repo: Repository, entry: Entry, chunk_elements: int) -> tuple[Table, list[PageRef]]:
+    """(rows, page references) of a checkpoint's manifest."""
+    name = entry.manifest.name
+    head = repo.objects.manifest(entry.manifest)
+    pages = repo.objects.pages(MANIFEST, name, head.pages, ManifestPage)
+    return manifest.from_pages(pages, f"manifest {name}", chunk_elements), head.pages
+
+
+def load_closure(repo: Repository, entry: Entry) -> tuple[list[Row], list[PageRef]]:
+    """(rows, page references) of a checkpoint's closure."""
+    name = entry.closure.name
+    head = repo.objects.closure(entry.closure)
+    pages = repo.objects.pages(CLOSURE, name, head.pages, ClosurePage)
+    return closure.from_pages(pages, f"closure {name}"), head.pages
+
+
+def load_parent(repo: Repository, entry: Entry) -> Parent:
+    """`entry` as a parent. Raises CorruptError if its manifest and closure do not fit together."""
+    table, manifest_pages = load_manifest(repo, entry, repo.root().chunk_elements)
+    rows, closure_pages = load_closure(repo, entry)
+    parent = Parent(entry.id, entry.manifest, entry.closure, table, rows, manifest_pages, closure_pages)
+    for _, columns in table:
+        if any(columns.chunk_id(i) not in parent.row_of for i in range(columns.n_chunks)):
+            raise CorruptError(f"closure {entry.closure.name} lacks a chunk of manifest {entry.manifest.name}")
+    return parent

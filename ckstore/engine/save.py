@@ -1,0 +1,227 @@
+"""save(): a state's tensors → chunks → frames → packs → manifest and closure → root. restore.py is its mirror."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from ckstore.engine import catalog, chunking
+from ckstore.engine.closures import ClosureBuilder
+from ckstore.engine.encode import Encoder, Outcome
+from ckstore.engine.parent import Parent
+from ckstore.engine.session import Session
+from ckstore.errors import UsageError, WriterExpired
+from ckstore.format import closure, manifest
+from ckstore.format.manifest import ChunkColumns, Table
+from ckstore.format.names import CLOSURE, MANIFEST
+from ckstore.format.records import (
+    Closure,
+    Entry,
+    Manifest,
+    NodeRow,
+    ObjectRef,
+    PageRef,
+    Root,
+    Shard,
+    TensorRow,
+    ValueRow,
+)
+from ckstore.store.packs import PackWriter
+from ckstore.store.roots import root_bytes
+from ckstore.store.writer import Writer
+from ckstore.tensor import TensorView
+
+ATTEMPTS = 5
+StateRow = NodeRow | ValueRow | TensorView
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What the caller wants to be known of a checkpoint. parent: "auto", None or a reference."""
+
+    run: str = "main"
+    step: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    meta: dict[str, Any] = field(default_factory=dict)
+    parent: str | None = "auto"
+
+
+def save(session: Session, state: Sequence[StateRow], intent: Intent) -> Entry:
+    """Save a flattened state as a new checkpoint. DURABLE when it returns; on any error nothing was published.
+
+    Raises UsageError, ConflictError (a tag is taken), CorruptError, StorageError.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return _attempt(session, state, intent)
+        except WriterExpired:
+            continue  # a gc gave this writer up while it was stopped: what it knew of the store is void
+    return _attempt(session, state, intent)
+
+
+def _attempt(session: Session, state: Sequence[StateRow], intent: Intent) -> Entry:
+    with session.repo.writer() as writer:
+        views = [row for row in state if isinstance(row, TensorView)]
+        base = _parent_entry(session, writer.root, intent)
+        parent = session.parent(base) if base else Parent()
+        session.bases.keep_only(parent.row_of.__contains__)
+        encoder = Encoder(session, writer.root, parent, frozenset(session.repo.segments.live_packs(writer.root)))
+        jobs = chunking.jobs(views, writer.root.chunk_elements)
+        builder, packs = ClosureBuilder(parent), writer.packs()
+        columns = [_Columns() for _ in views]
+        for outcomes in session.map(encoder.run, jobs, ahead=2 * session.n_threads):
+            for outcome in outcomes:
+                _store(outcome, builder, packs)
+                columns[outcome.slot.tensor].add(outcome)
+        pack_refs = packs.finish()
+        table = _table(state, columns)
+        entry, made = _put(session, writer, intent, base, parent, table, builder, pack_refs)
+        root = _commit(session, writer, builder, parent, entry, pack_refs, intent)
+    saved = root.inline[-1] if root.inline[-1].id == entry.id else entry
+    session.remember(saved, made)
+    return saved
+
+
+def _parent_entry(session: Session, root: Root, intent: Intent) -> Entry | None:
+    if intent.parent is None:
+        return None
+    if intent.parent != "auto":
+        return catalog.resolve(session.repo, root, intent.parent)
+    return next((entry for entry in catalog.entries(session.repo, root) if entry.run == intent.run), None)
+
+
+class _Columns:
+    """The chunk ids of one tensor while they come in, in order."""
+
+    def __init__(self) -> None:
+        self.ids: list[bytes] = []
+        self.hashes: list[bytes] = []
+
+    def add(self, outcome: Outcome) -> None:
+        self.ids.append(outcome.chunk_id)
+        self.hashes.append(outcome.quick_hash)
+
+
+def _store(outcome: Outcome, builder: ClosureBuilder, packs: PackWriter) -> None:
+    if outcome.row is not None:
+        builder.take(outcome.row)
+    elif outcome.found:
+        builder.add_found(outcome.found)
+    elif outcome.frame is not None and outcome.chunk_id not in builder:
+        frame = outcome.frame
+        base_ids = tuple(base.chunk_id for base in frame.bases)
+        builder.add_new(outcome.chunk_id, packs.append(frame), frame.logical_bytes, base_ids)
+
+
+def _table(state: Sequence[StateRow], columns: list[_Columns]) -> Table:
+    """The manifest's rows: tensors with their chunk ids, or with their bytes where they are small."""
+    table: Table = []
+    waiting = iter(columns)
+    for row in state:
+        if not isinstance(row, TensorView):
+            table.append((row, ChunkColumns()))
+            continue
+        mine = next(waiting)
+        n_chunks, shape = len(mine.ids), list(row.shape)
+        inline = None if n_chunks else bytes(row.read(0, row.nbytes))
+        shards = [Shard([0] * len(shape), shape, n_chunks)] if n_chunks else []
+        tensor = TensorRow(list(row.path), row.kind, row.dtype, shape, row.attrs, inline, shards)
+        table.append((tensor, ChunkColumns(b"".join(mine.ids), b"".join(mine.hashes))))
+    return table
+
+
+def _put(
+    session: Session, writer: Writer, intent: Intent, base: Entry | None, parent: Parent, table: Table,
+    builder: ClosureBuilder, packs: Sequence[ObjectRef],
+) -> tuple[Entry, Parent]:  # fmt: skip
+    """Write manifest and closure; (the entry that will name them, the new checkpoint as a parent)."""
+    rows, now = builder.rows(packs), time.time_ns()
+    step = intent.step if intent.step is not None else (_last_step(session, writer.root, intent.run) + 1)
+    n_bytes = sum(manifest.tensor_bytes(row) for row, _ in table if isinstance(row, TensorRow))
+    pages = manifest.to_pages(table)
+
+    def manifest_head(refs: list[PageRef]) -> Manifest:
+        return Manifest(intent.run, step, now, writer.write_id, n_bytes, len(table), refs, {})
+
+    what, what_pages = writer.put_paged(
+        MANIFEST, pages, [len(page.rows) for page in pages], parent.shared_manifest_pages, manifest_head
+    )
+    where_pages = closure.to_pages(rows)
+    holders = {(MANIFEST, ref.holder) for ref in what_pages if ref.holder}
+
+    def closure_head(refs: list[PageRef]) -> Closure:
+        every = holders | {(CLOSURE, ref.holder) for ref in refs if ref.holder}
+        return Closure(len(rows), closure.pack_uses(rows), [list(item) for item in sorted(every)], refs, {})
+
+    n_rows = [len(page.chunk_ids) // 32 for page in where_pages]
+    where, closure_pages = writer.put_paged(CLOSURE, where_pages, n_rows, parent.shared_closure_pages, closure_head)
+    entry = Entry(
+        id=what.digest, run=intent.run, step=step, time_ns=now, logical_bytes=n_bytes, stored_bytes=0, manifest=what,
+        closure=where, parent=base.id if base else b"", metrics=intent.metrics, tags=list(intent.tags),
+        meta=intent.meta, write_id=writer.write_id, n_tensors=sum(isinstance(row, TensorRow) for row, _ in table),
+        extra={},
+    )  # fmt: skip
+    catalog.check_entry(entry)
+    return entry, Parent(entry.id, what, where, table, rows, what_pages, closure_pages)
+
+
+def _last_step(session: Session, root: Root, run: str) -> int:
+    return next((entry.step for entry in catalog.entries(session.repo, root) if entry.run == run), -1)
+
+
+def _commit(
+    session: Session, writer: Writer, builder: ClosureBuilder, parent: Parent, entry: Entry,
+    packs: Sequence[ObjectRef], intent: Intent,
+) -> Root:  # fmt: skip
+    fresh = builder.segment_rows(packs)
+    segments = [writer.put_segment(fresh)] if fresh else []
+    pack_bytes = sum(ref.n_bytes for ref in packs)
+    needed = builder.needed()
+    closure_head = session.repo.objects.closure(entry.closure)
+    needed.update({(kind, name): [] for kind, name in closure_head.holders})
+
+    def extend(base: Root) -> Root:
+        check_tags(session, base, intent.tags)
+        merged = writer.merge_segments([*base.segments, *segments])
+        base = msgspec.structs.replace(base, segments=merged)
+        return _with_size(catalog.append(session.repo, writer, base, entry), pack_bytes + writer.added_bytes)
+
+    return writer.commit(extend, needed)
+
+
+def check_tags(session: Session, root: Root, tags: Sequence[str]) -> None:
+    """Raise ConflictError if a tag is taken."""
+    for entry in catalog.entries(session.repo, root) if tags else ():
+        taken = sorted(set(tags) & set(entry.tags))
+        if taken:
+            raise catalog.taken(taken[0], entry)
+
+
+def _with_size(root: Root, other_bytes: int) -> Root:
+    """`root` with its newest entry's stored_bytes: all files this save adds, the root itself included."""
+    entry, size = root.inline[-1], 0
+    while True:  # the number's own length depends on the number; it only grows, so this ends
+        named = msgspec.structs.replace(entry, stored_bytes=other_bytes + size)
+        sized = msgspec.structs.replace(root, inline=[*root.inline[:-1], named])
+        full = msgspec.structs.replace(sized, number=root.number + 1, previous=bytes(32), write_id=bytes(16))
+        if root_bytes(full) <= size:
+            return sized
+        size = root_bytes(full)
+
+
+def check_intent(intent: Intent) -> None:
+    """Raise UsageError for names and numbers that cannot be kept."""
+    catalog.check_run(intent.run)
+    for tag in intent.tags:
+        catalog.check_tag(tag)
+    step = intent.step
+    if step is not None and (not isinstance(step, int) or isinstance(step, bool) or not -(2**63) <= step < 2**63):
+        raise UsageError(f"step must be an integer, not {step!r}")
+    for name, value in intent.metrics.items():
+        if not isinstance(name, str) or not isinstance(value, (int, float)):
+            raise UsageError(f"metrics are numbers by name; {name!r} is {type(value).__name__}")

@@ -1,0 +1,1 @@
+"""Bytes ⇄ frozen records. Pure; FORMAT.md is normative."""

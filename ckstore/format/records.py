@@ -1,0 +1,237 @@
+"""The MessagePack records inside metadata objects: roots, catalog pages, manifests, closures, segments.
+
+Records are arrays in fixed field order (FORMAT.md gives the tables); new fields may only be added at the end, with a
+default. Columns are flat little-endian arrays in `bytes`. Names of objects are `<epoch>-<16 hex>-<seq>`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class _Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=False):
+    """Base of all records: an array in field order."""
+
+
+class ObjectRef(_Record, frozen=True):
+    """Names one object and the BLAKE3-256 of its header and head."""
+
+    name: str
+    digest: bytes
+    n_bytes: int
+    """Size of the whole file."""
+
+
+class PageRef(_Record, frozen=True):
+    """One page of a manifest or closure; it may lie in an earlier object of the same kind."""
+
+    holder: str
+    """Name of the object that holds the page; "" = this object."""
+    offset: int
+    stored_bytes: int
+    raw_bytes: int
+    digest: bytes
+    """BLAKE3-256 of the stored bytes."""
+    n_rows: int
+
+
+class Entry(_Record, frozen=True):
+    """One checkpoint in the catalog: all that `ls` and references need."""
+
+    id: bytes
+    """BLAKE3-256 of the first manifest's header and head; never changes."""
+    run: str
+    step: int
+    time_ns: int
+    logical_bytes: int
+    stored_bytes: int
+    manifest: ObjectRef
+    closure: ObjectRef
+    parent: bytes
+    """Id of the checkpoint the deltas were taken against; b"" = none."""
+    metrics: dict[str, float]
+    tags: list[str]
+    meta: dict[str, Any]
+    write_id: bytes
+    n_tensors: int
+    extra: dict[str, Any]
+
+
+class CatalogRef(_Record, frozen=True):
+    """One catalog page, oldest first."""
+
+    page: ObjectRef
+    n_entries: int
+
+
+class Condemned(_Record, frozen=True):
+    """An object that gc wants gone, and the root number that condemned it."""
+
+    kind: int
+    name: str
+    number: int
+
+
+class Root(_Record, frozen=True):
+    """The head of a root object: the whole truth of the store at one commit."""
+
+    number: int
+    previous: bytes
+    """Digest of the root this one extends; b"" for root 1."""
+    write_id: bytes
+    major: int
+    chunk_elements: int
+    incompatible: list[str]
+    readonly_compatible: list[str]
+    compatible: list[str]
+    hash_seed: int
+    floor: int
+    """Oldest writer epoch that may still commit."""
+    trimmed_to: int
+    """Roots up to this number may have been removed."""
+    chain_cost_milli: int
+    chain_frames: int
+    catalog: list[CatalogRef]
+    inline: list[Entry]
+    segments: list[ObjectRef]
+    condemned: list[Condemned]
+    deleting: list[Condemned]
+    extra: dict[str, Any]
+    """Unknown compatible keys: carried through verbatim."""
+
+
+class CatalogPage(_Record, frozen=True):
+    """Up to 256 entries, oldest first."""
+
+    entries: list[Entry]
+
+
+class NodeRow(_Record, frozen=True, tag="node"):
+    """A container or a composite leaf: `kind` and `attrs` say how to build it from the rows below its path."""
+
+    path: list[Any]
+    kind: str
+    attrs: dict[str, Any]
+
+
+class ValueRow(_Record, frozen=True, tag="value"):
+    """A plain value, in the encoding of `adapters.plain`."""
+
+    path: list[Any]
+    data: bytes
+
+
+class TensorRow(_Record, frozen=True, tag="tensor"):
+    """A tensor: inline bytes, or `n_chunks` ids from the page's columns, in order."""
+
+    path: list[Any]
+    kind: str
+    dtype: str
+    shape: list[int]
+    attrs: dict[str, Any]
+    inline: bytes | None
+    shards: list[Shard]
+
+
+class Shard(_Record, frozen=True):
+    """A box of the global tensor that was saved by one writer; a plain tensor has one that covers it."""
+
+    offsets: list[int]
+    lengths: list[int]
+    n_chunks: int
+
+
+class ManifestPage(_Record, frozen=True):
+    """Rows in tree order, and the chunk columns of their tensors."""
+
+    rows: list[NodeRow | ValueRow | TensorRow]
+    chunk_ids: bytes
+    """32 bytes a chunk: BLAKE3-256 of the logical bytes."""
+    quick_hashes: bytes
+    """16 bytes a chunk: seeded XXH3-128 of the logical bytes, in its canonical (big-endian) form."""
+
+
+class Manifest(_Record, frozen=True):
+    """The head of a manifest: what a checkpoint holds."""
+
+    run: str
+    step: int
+    time_ns: int
+    write_id: bytes
+    logical_bytes: int
+    n_rows: int
+    pages: list[PageRef]
+    extra: dict[str, Any]
+
+
+class ClosurePage(_Record, frozen=True):
+    """Rows {chunk id, pack, offset, stored_len, base rows} as columns."""
+
+    packs: list[ObjectRef]
+    chunk_ids: bytes
+    """32 bytes a row."""
+    pack_of: bytes
+    """u16 a row: position in `packs`."""
+    offsets: bytes
+    """u64 a row: where the frame begins in its pack."""
+    frame_bytes: bytes
+    """u32 a row: bytes of the whole frame, header included."""
+    logical_bytes: bytes
+    """u32 a row."""
+    n_bases: bytes
+    """u8 a row."""
+    bases: bytes
+    """u32 a base: row number in the whole closure; always less than the row that uses it."""
+
+
+class PackUse(_Record, frozen=True):
+    """A pack that a closure needs and how many of its bytes."""
+
+    name: str
+    used_bytes: int
+
+
+class Closure(_Record, frozen=True):
+    """The head of a closure: where the bytes of a checkpoint lie. gc reads this and no rows."""
+
+    n_rows: int
+    packs: list[PackUse]
+    holders: list[list[Any]]
+    """[kind, name] of every other manifest or closure that holds a page of this checkpoint."""
+    pages: list[PageRef]
+    extra: dict[str, Any]
+
+
+class Segment(_Record, frozen=True):
+    """The head of a segment: which packs it covers. Rows, sorted by chunk id, serve deduplication and repair."""
+
+    packs: list[ObjectRef]
+    level: int
+    n_rows: int
+    fences: bytes
+    """32 bytes a page: the first chunk id in it."""
+    pages: list[PageRef]
+
+
+class SegmentPage(_Record, frozen=True):
+    """Rows of a segment, sorted by chunk id; equal ids may follow one another (two writers saved the same chunk)."""
+
+    chunk_ids: bytes
+    pack_of: bytes
+    """u32 a row: position in the head's `packs`."""
+    offsets: bytes
+    frame_bytes: bytes
+    logical_bytes: bytes
+
+
+class PackTable(_Record, frozen=True):
+    """The table at the end of a pack: its frames in order."""
+
+    chunk_ids: bytes
+    offsets: bytes
+    frame_bytes: bytes
+    logical_bytes: bytes
+    checks: bytes
+    """u64 a frame: XXH3-64 of the whole frame."""

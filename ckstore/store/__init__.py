@@ -1,0 +1,1 @@
+"""Frames and records ⇄ files. Knows names and bytes, never tensors or deltas."""

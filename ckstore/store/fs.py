@@ -1,0 +1,237 @@
+"""The only door to the operating system for everything a store keeps: create, publish, read, list, remove, sync.
+
+Names are paths below the store's directory. Objects are made by `create` (never replacing) and are durable once
+the writer is closed and their directory synced; `publish` makes a whole file appear, or raises FileExistsError.
+An object store fits behind the same calls: create = upload with If-None-Match, sync_dir = nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+from ckstore.errors import StorageError, UnsupportedError
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+MAX_IO_BYTES = 128 << 20
+"""Most bytes in one system call: some kernels return wrong counts at 2 GiB."""
+
+_RENAME_NOREPLACE = 1
+_AT_FDCWD = -100
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+
+
+@contextlib.contextmanager
+def _told(verb: str, path: str) -> Iterator[None]:
+    """Turn an OSError into a StorageError that names the file; "missing" and "exists" pass through as they are."""
+    try:
+        yield
+    except (FileNotFoundError, FileExistsError, StorageError):
+        raise
+    except OSError as error:
+        raise StorageError(f"cannot {verb} {path}: {error.strerror}", error.errno, path=path) from error
+
+
+class LocalFs:
+    """A directory of a local file system."""
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.abspath(root)
+
+    def locate(self, path: str) -> str:
+        """The absolute path of `path`."""
+        return os.path.join(self.root, path)
+
+    # -- reading
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or directory of this name."""
+        return os.path.exists(self.locate(path))
+
+    def sizes(self, directory: str) -> dict[str, int]:
+        """Bytes of every file in a directory, by name; raises FileNotFoundError."""
+        found: dict[str, int] = {}
+        with _told("list", self.locate(directory)), os.scandir(self.locate(directory)) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # removed since the listing began
+                    found[entry.name] = entry.stat(follow_symlinks=False).st_size
+        return found
+
+    def names(self, directory: str) -> list[str]:
+        """Names in a directory; raises FileNotFoundError."""
+        with _told("list", self.locate(directory)):
+            return os.listdir(self.locate(directory))
+
+    def modified(self, path: str) -> float:
+        """Seconds since the epoch of the last change; raises FileNotFoundError."""
+        with _told("stat", self.locate(path)):
+            return os.stat(self.locate(path)).st_mtime
+
+    def open_read(self, path: str) -> int:
+        """A descriptor for pread; raises FileNotFoundError."""
+        with _told("open", self.locate(path)):
+            return os.open(self.locate(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def close(self, fd: int) -> None:
+        """Close a descriptor of open_read."""
+        os.close(fd)
+
+    def pread(self, fd: int, n_bytes: int, offset: int, path: str) -> bytes:
+        """Up to n_bytes from offset; fewer only at the end of the file."""
+        parts: list[bytes] = []
+        with _told("read", self.locate(path)):
+            while n_bytes > 0:
+                part = os.pread(fd, min(n_bytes, MAX_IO_BYTES), offset)
+                if not part:
+                    break
+                parts.append(part)
+                n_bytes, offset = n_bytes - len(part), offset + len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def read(self, path: str, offset: int = 0, n_bytes: int | None = None) -> bytes:
+        """A range of a file, or all of it; raises FileNotFoundError."""
+        fd = self.open_read(path)
+        try:
+            size = os.fstat(fd).st_size if n_bytes is None else n_bytes
+            return self.pread(fd, size, offset, path)
+        finally:
+            self.close(fd)
+
+    # -- writing
+
+    def make_dir(self, path: str) -> None:
+        """Make a directory and its parents; no error if it is there."""
+        with _told("make", self.locate(path)):
+            os.makedirs(self.locate(path), exist_ok=True)
+
+    def create(self, path: str) -> OutFile:
+        """A new file, to be written once; raises FileExistsError."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with _told("create", self.locate(path)):
+            return OutFile(self, os.open(self.locate(path), flags, 0o666), path)
+
+    def publish(self, temporary: str, path: str, data: bytes) -> None:
+        """Make `data` appear under `path`, whole or not at all; FileExistsError if the name is taken.
+
+        DURABLE after sync_dir of its directory. The temporary is removed unless the outcome is unknown.
+        """
+        with self.create(temporary) as out:
+            out.write([data])
+        try:
+            self._publish(temporary, path)
+        except FileExistsError:
+            self.remove(temporary)
+            raise
+        if self.exists(temporary):
+            self.remove(temporary)
+
+    def _publish(self, temporary: str, path: str) -> None:
+        try:
+            self.link(temporary, path)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                with _told("publish", self.locate(path)):
+                    raise
+            self.rename_new(temporary, path)
+
+    def link(self, source: str, path: str) -> None:
+        """Give the file `source` a second, new name."""
+        os.link(self.locate(source), self.locate(path))
+
+    def rename_new(self, source: str, path: str) -> None:
+        """Rename without replacing; UnsupportedError where the file system has neither this nor hard links."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        rename = getattr(libc, "renameat2", None) if sys.platform == "linux" else None
+        names = os.fsencode(self.locate(source)), os.fsencode(self.locate(path))
+        if rename and not rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE):
+            return
+        if rename and ctypes.get_errno() == errno.EEXIST:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), self.locate(path))
+        raise UnsupportedError(
+            f"{self.root}: this file system can neither hard-link nor rename without replacing, "
+            "so two savers could overwrite each other; put the store on ext4, xfs, btrfs, apfs or tmpfs",
+            path=self.root,
+        )
+
+    def remove(self, path: str) -> None:
+        """Remove a file; no error if it is gone."""
+        with _told("remove", self.locate(path)), contextlib.suppress(FileNotFoundError):
+            os.unlink(self.locate(path))
+
+    def sync_dir(self, directory: str) -> None:
+        """Make the names in a directory durable."""
+        with _told("sync", self.locate(directory)):
+            fd = os.open(self.locate(directory), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+    def write_some(self, fd: int, buffers: Sequence[Buffer], path: str) -> int:
+        """One writev; returns how many bytes it took."""
+        return os.writev(fd, buffers)
+
+    def sync_file(self, fd: int, path: str) -> None:
+        """Make the bytes of an open file durable."""
+        if sys.platform == "darwin":
+            import fcntl
+
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+        else:
+            os.fsync(fd)
+
+
+class OutFile:
+    """A file being written for the first time. After any error it refuses further use: what was written is unknown."""
+
+    def __init__(self, fs: LocalFs, fd: int, path: str) -> None:
+        self._fs, self._fd, self.path = fs, fd, path
+        self.n_bytes = 0
+
+    def write(self, buffers: Sequence[Buffer]) -> None:
+        """Append all buffers, in order."""
+        rest = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
+        with _told("write", self._fs.locate(self.path)):
+            while rest:
+                taken = self._fs.write_some(self._fd, _at_most(rest, MAX_IO_BYTES), self.path)
+                self.n_bytes += taken
+                while rest and taken >= len(rest[0]):
+                    taken -= len(rest.pop(0))
+                if taken:
+                    rest[0] = rest[0][taken:]
+
+    def sync(self) -> None:
+        """Make what was written durable."""
+        with _told("sync", self._fs.locate(self.path)):
+            self._fs.sync_file(self._fd, self.path)
+
+    def close(self) -> None:
+        """Release the descriptor; nothing is synced."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> OutFile:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None:
+                self.sync()
+        finally:
+            self.close()
+
+
+def _at_most(buffers: list[memoryview], n_bytes: int) -> list[memoryview]:
+    chosen: list[memoryview] = []
+    for buffer in buffers[:512]:  # below every system's IOV_MAX
+        chosen.append(buffer[:n_bytes])
+        n_bytes -= len(chosen[-1])
+        if n_bytes <= 0:
+            break
+    return chosen

@@ -1,0 +1,155 @@
+"""Leases: how a garbage collection sees that a writer is still alive. They decide who waits, never who is right.
+
+A lease is a file `lease/<epoch>-<16 hex>` that its writer keeps locked (flock), raising its counter now and then.
+On the same host the kernel's lock tells whether the holder lives; on another host, a counter seen to change does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import threading
+import time
+import weakref
+from pathlib import Path
+
+import msgspec
+
+from ckstore.format.names import LEASES, TEMPORARIES
+from ckstore.store.fs import LocalFs
+
+HEARTBEAT_S = 20.0
+DEAD_AFTER_HEARTBEATS = 3
+
+
+class _Beat(msgspec.Struct):
+    """What a lease file says."""
+
+    host: str
+    pid: int
+    count: int
+
+
+def this_host() -> str:
+    """A name for this boot of this machine: the kernel's lock is believed only within it."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return boot.read_text().strip() if boot.exists() else socket.gethostname()
+
+
+class Lease:
+    """A held lease. Children of fork drop it without touching the file."""
+
+    def __init__(self, fs: LocalFs, writer: str) -> None:
+        self._path = fs.locate(f"{LEASES}/{writer}")
+        self._beat = _Beat(this_host(), os.getpid(), 0)
+        self._stop = threading.Event()
+        temporary = fs.locate(f"{TEMPORARIES}/{writer}-0")
+        self._fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        self._write()
+        os.rename(temporary, self._path)  # locked before anyone can see it
+        _held.add(self)
+        threading.Thread(target=_beat_on, args=(weakref.ref(self), self._stop), daemon=True).start()
+
+    def _write(self) -> None:
+        os.pwrite(self._fd, msgspec.json.encode(self._beat), 0)
+
+    def beat(self) -> None:
+        """Show a distant observer that the holder lives."""
+        if self._fd >= 0:
+            self._beat.count += 1
+            self._write()
+
+    def release(self) -> None:
+        """Give the lease back."""
+        self._stop.set()
+        _held.discard(self)
+        if self._fd >= 0:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
+            os.close(self._fd)
+            self._fd = -1
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the lock's descriptor, leave the parent's file alone."""
+        self._stop.set()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+_held: weakref.WeakSet[Lease] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for lease in list(_held):
+        lease.abandon()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _beat_on(lease: weakref.ref[Lease], stop: threading.Event) -> None:
+    while not stop.wait(HEARTBEAT_S):
+        held = lease()
+        if held is None:
+            return
+        held.beat()
+        del held
+
+
+class Observer:
+    """Watches leases for one garbage collection."""
+
+    def __init__(self, fs: LocalFs) -> None:
+        self._fs = fs
+        self._seen: dict[str, tuple[int, float]] = {}
+
+    def writers(self) -> list[str]:
+        """Names of all leases there are, dead or alive."""
+        return self._fs.names(LEASES)
+
+    def live(self, writer: str) -> bool:
+        """Whether the holder of this lease must be taken to be alive."""
+        path = self._fs.locate(f"{LEASES}/{writer}")
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return False
+        try:
+            beat = _read_beat(fd)
+            if beat is None or beat.host == this_host():
+                return not _lockable(fd)
+            return self._counts(writer, beat.count)
+        finally:
+            os.close(fd)
+
+    def _counts(self, writer: str, count: int) -> bool:
+        now = time.monotonic()
+        seen, since = self._seen.get(writer, (-1, now))
+        if count != seen:
+            self._seen[writer] = (count, now)
+            return True
+        return now - since < HEARTBEAT_S * DEAD_AFTER_HEARTBEATS
+
+    def forget(self, writer: str) -> None:
+        """Remove the lease of a dead writer."""
+        self._fs.remove(f"{LEASES}/{writer}")
+
+
+def _read_beat(fd: int) -> _Beat | None:
+    try:
+        return msgspec.json.decode(os.pread(fd, 4096, 0), type=_Beat)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _lockable(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,153 @@
+"""Packs: files of frames. The writer rolls to a new pack at about 64 MiB and syncs full ones beside the encoding."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Lock
+from typing import NamedTuple
+
+from ckstore.errors import MissingObjectError
+from ckstore.format import envelope, frame, pack
+from ckstore.format.names import PACK, object_path
+from ckstore.format.records import ObjectRef
+from ckstore.store.fs import LocalFs, OutFile
+
+PACK_BYTES = 64 << 20
+MAX_OPEN_FILES = 128
+
+
+class Placed(NamedTuple):
+    """Where a frame was put: the n-th pack of this writer, and its bytes in it."""
+
+    pack: int
+    offset: int
+    frame_bytes: int
+
+
+class PackWriter:
+    """Appends frames to new packs. Nothing is named by anyone until finish() returned and a root was published."""
+
+    def __init__(self, fs: LocalFs, uuid: bytes, new_name: Callable[[], str]) -> None:
+        self._fs, self._uuid, self._new_name = fs, uuid, new_name
+        self._out: OutFile | None = None
+        self._rows: list[pack.TableRow] = []
+        self._done: list[Future[ObjectRef]] = []
+        self._names: list[str] = []
+        self._syncer = ThreadPoolExecutor(1, "ckstore-sync")
+
+    def append(self, item: frame.Frame) -> Placed:
+        """Write one frame."""
+        out = self._out or self._open()
+        front = frame.pack_front(item)
+        placed = Placed(len(self._names) - 1, out.n_bytes, item.frame_bytes)
+        out.write([front, item.payload])
+        check = pack.frame_check(front, item.payload)
+        self._rows.append(pack.TableRow(item.chunk_id, placed.offset, placed.frame_bytes, item.logical_bytes, check))
+        if out.n_bytes >= PACK_BYTES:
+            self._close()
+        return placed
+
+    def _open(self) -> OutFile:
+        name = self._new_name()
+        self._out = self._fs.create(object_path(PACK, name))
+        self._names.append(name)
+        self._out.write([envelope.pack_header(PACK, self._uuid)])
+        return self._out
+
+    def _close(self) -> None:
+        out, rows, self._out, self._rows = self._out, self._rows, None, []
+        if out is not None:
+            self._done.append(self._syncer.submit(_seal, out, self._uuid, rows, self._names[-1]))
+
+    def finish(self) -> list[ObjectRef]:
+        """Seal and sync everything; the packs written, in order. DURABLE after sync_dir of pack/."""
+        self._close()
+        refs = [done.result() for done in self._done]
+        self._syncer.shutdown()
+        return refs
+
+    def abort(self) -> None:
+        """Stop; the files stay for gc, which alone knows when their names are dead."""
+        self._syncer.shutdown()
+        if self._out is not None:
+            self._out.close()
+
+
+def _seal(out: OutFile, uuid: bytes, rows: list[pack.TableRow], name: str) -> ObjectRef:
+    tail, digest = pack.pack_tail(uuid, rows)
+    with out:
+        out.write([tail])
+    return ObjectRef(name, digest, out.n_bytes)
+
+
+class PackReader:
+    """Range reads from packs, with at most MAX_OPEN_FILES of them open. Thread-safe."""
+
+    def __init__(self, fs: LocalFs, uuid: bytes) -> None:
+        self._fs, self._uuid = fs, uuid
+        self._open: OrderedDict[str, list[int]] = OrderedDict()  # name -> [descriptor, users]
+        self._lock = Lock()
+
+    @contextmanager
+    def _descriptor(self, name: str) -> Iterator[int]:
+        with self._lock:
+            held = self._open.get(name)
+            if held is None:
+                held = self._open[name] = [self._open_pack(name), 0]
+            held[1] += 1
+            self._open.move_to_end(name)
+            self._evict()
+        try:
+            yield held[0]
+        finally:
+            with self._lock:
+                held[1] -= 1
+
+    def _open_pack(self, name: str) -> int:
+        try:
+            return self._fs.open_read(object_path(PACK, name))
+        except (FileNotFoundError, ValueError) as error:
+            raise MissingObjectError(f"pack {name} is not in the store", object=f"pack {name}") from error
+
+    def _evict(self) -> None:
+        for name in [name for name, held in self._open.items() if held[1] == 0]:
+            if len(self._open) <= MAX_OPEN_FILES:
+                return
+            self._fs.close(self._open.pop(name)[0])
+
+    def read(self, name: str, offset: int, n_bytes: int) -> memoryview:
+        """A range of a pack; shorter only where the pack ends."""
+        with self._descriptor(name) as fd:
+            return memoryview(self._fs.pread(fd, n_bytes, offset, object_path(PACK, name)))
+
+    def frame(self, name: str, offset: int, n_bytes: int) -> frame.Frame:
+        """One frame, checked."""
+        return frame.parse(self.read(name, offset, n_bytes), f"pack {name}, frame at {offset}")
+
+    def table(self, ref: ObjectRef) -> list[pack.TableRow]:
+        """The table at the end of a pack, checked."""
+        what = f"pack {ref.name}"
+        header = bytes(self.read(ref.name, 0, envelope.HEADER_BYTES))
+        envelope.parse_header(header, PACK, self._uuid, what)
+        footer = bytes(self.read(ref.name, ref.n_bytes - pack.FOOTER_BYTES, pack.FOOTER_BYTES + 1))
+        length = pack.table_bytes(footer, what)
+        start = ref.n_bytes - pack.FOOTER_BYTES - length
+        table = bytes(self.read(ref.name, max(start, 0), length))
+        return pack.parse_table(header, table, footer, what, ref.digest)
+
+    def forget(self, names: Sequence[str]) -> None:
+        """Close packs that are about to be deleted."""
+        with self._lock:
+            for name in names:
+                if name in self._open and self._open[name][1] == 0:
+                    self._fs.close(self._open.pop(name)[0])
+
+    def close(self) -> None:
+        """Close all."""
+        with self._lock:
+            for fd, _ in self._open.values():
+                self._fs.close(fd)
+            self._open.clear()

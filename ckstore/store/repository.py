@@ -1,0 +1,90 @@
+"""A repository: the files of one store and everything that reads them. The engine works on this."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+
+from ckstore.errors import ForkedError, StoreNotFound, UsageError
+from ckstore.format.names import DIRECTORY, LEASES, ROOT, TEMPORARIES
+from ckstore.format.records import Root
+from ckstore.store import roots
+from ckstore.store.fs import LocalFs
+from ckstore.store.objects import Objects
+from ckstore.store.packs import PackReader
+from ckstore.store.segments import Segments
+from ckstore.store.writer import Writer
+
+CHUNK_ELEMENTS = 1 << 18
+CHAIN_COST_MILLI = 8000
+CHAIN_FRAMES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is fixed when a store is made. Source of the defaults: DESIGN §4.6 and §4.7, `python -m bench storage`."""
+
+    chunk_elements: int = CHUNK_ELEMENTS
+    chain_cost_milli: int = CHAIN_COST_MILLI
+    chain_frames: int = CHAIN_FRAMES
+
+
+class Repository:
+    """An open store. Refuses use in a forked child, where locks and threads are not what they seem."""
+
+    def __init__(self, fs: LocalFs, readonly: bool = False) -> None:
+        self.fs, self.readonly = fs, readonly
+        self._pid = os.getpid()
+        self.roots = roots.Roots(fs)
+        self.roots.newest()
+        uuid = self.roots.uuid
+        if uuid is None:
+            raise StoreNotFound(f"no ckstore store at {fs.root}")
+        self.uuid = uuid
+        self.objects = Objects(fs, uuid)
+        self.segments = Segments(self.objects)
+        self.packs = PackReader(fs, uuid)
+
+    def root(self) -> Root:
+        """The newest root."""
+        self.check_process()
+        return self.roots.newest()
+
+    def writer(self) -> Writer:
+        """Begin to change the store."""
+        self.check_process()
+        if self.readonly:
+            raise UsageError(f"{self.fs.root} was opened with readonly=True: open it for writing to change it")
+        return Writer(self.fs, self.roots, self.segments)
+
+    def check_process(self) -> None:
+        """Raise ForkedError in a child of the process that opened the store."""
+        if os.getpid() != self._pid:
+            raise ForkedError(f"{self.fs.root} was opened by process {self._pid}: open it again in this one")
+
+    def close(self) -> None:
+        """Let go of open files."""
+        self.packs.close()
+
+
+def initialize(fs: LocalFs, settings: Settings) -> bool:
+    """Make the directories and root 1 of a store; False if there is one already. Who loses the race opens it."""
+    if not 1 << 10 <= settings.chunk_elements <= 1 << 20:
+        raise UsageError(f"chunk_elements must be 1024 to 1048576, not {settings.chunk_elements}")
+    if fs.exists(DIRECTORY[ROOT]) and fs.names(DIRECTORY[ROOT]):
+        return False
+    for directory in (*DIRECTORY.values(), LEASES, TEMPORARIES):
+        fs.make_dir(directory)
+    fs.sync_dir("")
+    fs.sync_dir(os.pardir)
+    return roots.create(fs, os.urandom(16), _first_root(settings), f"{TEMPORARIES}/0-{os.urandom(8).hex()}-0")
+
+
+def _first_root(settings: Settings) -> Root:
+    return Root(
+        number=1, previous=b"", write_id=os.urandom(16), major=roots.MAJOR, chunk_elements=settings.chunk_elements,
+        incompatible=[], readonly_compatible=[], compatible=[], hash_seed=secrets.randbits(63), floor=0, trimmed_to=0,
+        chain_cost_milli=settings.chain_cost_milli, chain_frames=settings.chain_frames, catalog=[], inline=[],
+        segments=[], condemned=[], deleting=[], extra={},
+    )  # fmt: skip

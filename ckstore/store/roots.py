@@ -1,0 +1,127 @@
+"""Roots: the numbered, never changed files whose creation is the only commit point of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+
+import msgspec
+
+from ckstore.errors import FormatError, StoreNotFound, UnsupportedError
+from ckstore.format import envelope
+from ckstore.format.names import DIRECTORY, ROOT, root_number, root_path
+from ckstore.format.records import Root
+from ckstore.store.fs import LocalFs
+
+MAJOR = 1
+KNOWN_INCOMPATIBLE: frozenset[str] = frozenset()
+KNOWN_READONLY_COMPATIBLE: frozenset[str] = frozenset()
+
+
+class Roots:
+    """Reads the newest root and publishes the next. Thread-safe."""
+
+    def __init__(self, fs: LocalFs) -> None:
+        self._fs = fs
+        self.uuid: bytes | None = None
+        self._cached: tuple[Root, bytes] | None = None
+        self._publishing = Lock()
+
+    def newest(self) -> Root:
+        """The newest root there is; raises StoreNotFound, CorruptError (never an older root in its place)."""
+        return self._newest()[0]
+
+    def _newest(self) -> tuple[Root, bytes]:
+        number = self.newest_number()
+        cached = self._cached
+        if cached is None or cached[0].number != number:
+            cached = self._cached = self.read(number)
+        return cached
+
+    def newest_number(self) -> int:
+        """Number of the newest root: the listing's newest, then by name for as long as there is one more."""
+        try:
+            names = self._fs.names(DIRECTORY[ROOT])
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise self._missing() from error
+        number = max((n for n in map(root_number, names) if n is not None), default=0)
+        if not number:
+            raise self._missing()
+        while self._fs.exists(root_path(number + 1)):
+            number += 1
+        return number
+
+    def _missing(self) -> StoreNotFound:
+        return StoreNotFound(f"no ckstore store at {self._fs.root}; make one with `ckstore init {self._fs.root}`")
+
+    def read(self, number: int) -> tuple[Root, bytes]:
+        """(root, digest) of one root."""
+        what = f"root {number}"
+        data = self._fs.read(root_path(number))
+        header = envelope.parse_header(data, ROOT, self.uuid, what)
+        tail = data[header.head_offset :]
+        root, digest = envelope.decode_head(data[: envelope.HEADER_BYTES], header, tail, Root, what)
+        if root.number != number or header.head_offset != envelope.HEADER_BYTES:
+            raise FormatError(f"{what}: this file holds root {root.number}", object=what)
+        self.uuid = header.uuid
+        check_readable(root)
+        return root, digest
+
+    def publish(self, root: Root, temporary: str) -> Root | None:
+        """Commit `root`; None if its number is taken. An error other than that leaves the outcome unknown.
+
+        Nothing that `root` names may be removed after such an error: the root may be there.
+        """
+        assert self.uuid is not None
+        data, digest = envelope.encode(ROOT, self.uuid, root, compress=False)
+        with self._publishing:
+            try:
+                self._fs.publish(temporary, root_path(root.number), data)
+            except FileExistsError:
+                return None
+            self._fs.sync_dir(DIRECTORY[ROOT])  # DURABLE AFTER THIS LINE
+            self._cached = root, digest
+        return root
+
+    def extend(self, change: Callable[[Root, bytes], Root], new_temporary: Callable[[], str]) -> Root:
+        """Publish `change(newest root, its digest)`, again on a newer root whenever another writer was first."""
+        while True:
+            base, digest = self._newest()
+            root = change(base, digest)
+            if root is base:
+                return base
+            published = self.publish(root, new_temporary())
+            if published is not None and not self._lost(published):
+                return published
+
+    def _lost(self, root: Root) -> bool:
+        """Whether the number just taken had been trimmed: then nobody will ever read this root as the newest."""
+        newest = self.newest()
+        return newest.trimmed_to >= root.number and all(entry.write_id != root.write_id for entry in newest.inline)
+
+
+def create(fs: LocalFs, uuid: bytes, root: Root, temporary: str) -> bool:
+    """Make root 1 of a new store; False if somebody else did."""
+    roots = Roots(fs)
+    roots.uuid = uuid
+    return roots.publish(root, temporary) is not None
+
+
+def check_readable(root: Root) -> None:
+    """Raise UnsupportedError if this build may not read a store with this root."""
+    unknown = sorted(set(root.incompatible) - KNOWN_INCOMPATIBLE)
+    if root.major != MAJOR or unknown:
+        wants = f"format {root.major}" + (f" with {', '.join(unknown)}" if unknown else "")
+        raise UnsupportedError(f"this store needs a newer ckstore ({wants}; this build reads format {MAJOR}): upgrade")
+
+
+def check_writable(root: Root) -> None:
+    """Raise UnsupportedError if this build may read but not change a store with this root."""
+    unknown = sorted(set(root.readonly_compatible) - KNOWN_READONLY_COMPATIBLE)
+    if unknown:
+        raise UnsupportedError(f"this store can only be read by this build: {', '.join(unknown)} needs a newer ckstore")
+
+
+def root_bytes(root: Root) -> int:
+    """Size of the file that holds `root`."""
+    return envelope.HEADER_BYTES + len(msgspec.msgpack.encode(root)) + envelope.DIGEST_BYTES

@@ -1,0 +1,170 @@
+"""A writer: one attempt to change a store. Its lease, the names it may use, the objects it writes, its commit.
+
+Order of a commit: lease, read root, write objects, sync them and their directories, check the floor, rescue, publish.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from ckstore.errors import WriterExpired
+from ckstore.format import envelope, segment
+from ckstore.format.names import DIRECTORY, PACK, SEGMENT, TEMPORARIES, epoch_of, object_path, writer_of
+from ckstore.format.records import Condemned, ObjectRef, PageRef, Root, Segment
+from ckstore.format.segment import SegmentRow
+from ckstore.store.fs import LocalFs
+from ckstore.store.leases import Lease
+from ckstore.store.objects import encode_pages
+from ckstore.store.packs import PackWriter
+from ckstore.store.roots import Roots, check_writable
+from ckstore.store.segments import Segments
+
+
+class Writer:
+    """Use as a context manager: leaving it gives the lease back; objects of a failed attempt stay for gc."""
+
+    def __init__(self, fs: LocalFs, roots: Roots, segments: Segments) -> None:
+        self._fs, self._roots, self._segments = fs, roots, segments
+        self._seq = 0
+        self._touched: set[int] = set()
+        self.added_bytes = 0
+        self.write_id = os.urandom(16)
+        self.name, self._lease, self.root = self._begin()
+        self.epoch = epoch_of(self.name) or 0
+        self._packs: PackWriter | None = None
+        self._merged: dict[tuple[str, ...], ObjectRef] = {}
+
+    def _begin(self) -> tuple[str, Lease, Root]:
+        while True:
+            # the lease comes before the root is read, so that a gc that could not see it had condemned nothing newer
+            name = f"{self._roots.newest_number()}-{os.urandom(8).hex()}"
+            lease = Lease(self._fs, name)
+            root = self._roots.newest()
+            if (epoch_of(name) or 0) >= root.floor:
+                check_writable(root)
+                return name, lease, root
+            lease.release()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._packs is not None:
+            self._packs.abort()
+        self._lease.release()
+
+    def new_name(self) -> str:
+        """A name nobody has used or will use."""
+        self._seq += 1
+        return f"{self.name}-{self._seq}"
+
+    def packs(self) -> PackWriter:
+        """Where this writer's frames go."""
+        if self._packs is None:
+            assert self._roots.uuid is not None
+            self._touched.add(PACK)
+            self._packs = PackWriter(self._fs, self._roots.uuid, self.new_name)
+        return self._packs
+
+    def put(self, kind: int, record: msgspec.Struct, pages: Sequence[bytes] = ()) -> ObjectRef:
+        """Write one metadata object. DURABLE after the directories are synced, which commit() does."""
+        assert self._roots.uuid is not None
+        data, digest = envelope.encode(kind, self._roots.uuid, record, pages)
+        name = self.new_name()
+        with self._fs.create(object_path(kind, name)) as out:
+            out.write([data])
+        self._touched.add(kind)
+        self.added_bytes += len(data)
+        return ObjectRef(name, digest, len(data))
+
+    def put_segment(self, rows: Sequence[SegmentRow], level: int = 0) -> ObjectRef:
+        """Write a segment. REQUIRES: rows sorted by chunk id."""
+        packs, records = segment.to_pages(rows)
+        refs, stored = encode_pages(records, [len(page.chunk_ids) // 32 for page in records], {})
+        fences = b"".join(page.chunk_ids[:32] for page in records)
+        return self.put(SEGMENT, Segment(packs, level, len(rows), fences, refs), stored)
+
+    def put_paged(
+        self,
+        kind: int,
+        pages: Sequence[msgspec.Struct],
+        n_rows: Sequence[int],
+        shared: Mapping[bytes, PageRef],
+        head: Callable[[list[PageRef]], msgspec.Struct],
+    ) -> tuple[ObjectRef, list[PageRef]]:
+        """Write a manifest or closure whose head is `head(page refs)`; pages in `shared` are not written again."""
+        refs, stored = encode_pages(pages, n_rows, shared)
+        return self.put(kind, head(refs), stored), refs
+
+    def commit(self, change: Callable[[Root], Root], needed: Mapping[tuple[int, str], Sequence[SegmentRow]]) -> Root:
+        """Publish `change(newest root)`.
+
+        needed: every object of others that the change relies on, by (kind, name); for packs with the rows used, which
+        a rescue lists again. Raises WriterExpired if a gc may have deleted what this writer knew: begin again.
+        """
+        self._sync()
+
+        def extend(base: Root, digest: bytes) -> Root:
+            check_writable(base)
+            self._check_floor(base)
+            changed = change(self._rescue(base, needed))
+            if changed is base:
+                return base
+            self._sync()
+            return msgspec.structs.replace(changed, number=base.number + 1, previous=digest, write_id=self.write_id)
+
+        return self._roots.extend(extend, lambda: f"{TEMPORARIES}/{self.new_name()}")
+
+    def _check_floor(self, base: Root) -> None:
+        if self.epoch < base.floor:
+            raise WriterExpired("this writer was expired by a garbage collection; nothing was published: save again")
+
+    def _rescue(self, base: Root, needed: Mapping[tuple[int, str], Sequence[SegmentRow]]) -> Root:
+        condemned = {(item.kind, item.name) for item in base.condemned}
+        # a gc that took this writer for dead may even have condemned what it has just written
+        wanted = {key for key in condemned if key in needed or writer_of(key[1]) == self.name}
+        self._check_named(base, needed, wanted)
+        if not wanted:
+            return base
+        kept: list[Condemned] = [item for item in base.condemned if (item.kind, item.name) not in wanted]
+        rows = sorted({row.chunk_id: row for key in wanted for row in needed.get(key, ())}.items())
+        segments = list(base.segments)
+        if rows:
+            segments.append(self.put_segment([row for _, row in rows]))
+        return msgspec.structs.replace(base, condemned=kept, segments=segments)
+
+    def _check_named(
+        self, base: Root, needed: Mapping[tuple[int, str], Sequence[SegmentRow]], wanted: set[tuple[int, str]]
+    ) -> None:
+        # The floor already forbids this; a second, positive test costs nothing and trusts no argument.
+        packs = {name for kind, name in needed.keys() - wanted if kind == PACK}
+        gone = packs - self._segments.live_packs(base) if packs else packs
+        doomed = {(item.kind, item.name) for item in base.deleting} & needed.keys()
+        if gone or doomed:
+            raise WriterExpired(f"{len(gone) + len(doomed)} objects this commit needs are being deleted: save again")
+
+    def merge_segments(self, refs: Sequence[ObjectRef]) -> list[ObjectRef]:
+        """`refs`, with each full level merged into one segment of the next."""
+        refs = list(refs)
+        while True:
+            level, full = self._segments.due(refs)
+            if not full:
+                return refs
+            key = tuple(ref.name for ref in full)
+            if key not in self._merged:
+                self._merged[key] = self.put_segment(list(self._segments.merged(full)), level + 1)
+            at = refs.index(full[0])
+            refs = [*refs[:at], self._merged[key], *(ref for ref in refs[at:] if ref not in full)]
+
+    def _sync(self) -> None:
+        for kind in sorted(self._touched):
+            self._fs.sync_dir(DIRECTORY[kind])
+        self._touched.clear()
+
+
+def replace_root(root: Root, **changes: object) -> Root:
+    """`root` with some fields changed."""
+    return msgspec.structs.replace(root, **changes)

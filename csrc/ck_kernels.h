@@ -1,0 +1,65 @@
+/* The contract of every kernel.
+ *
+ * All variants return identical bytes. Kernels are total: they allocate nothing, do no I/O, keep no state and cannot
+ * fail except where a return value says so. Any address may be unaligned. No output may overlap an input or another
+ * output. `width` is the bytes of one element: 1, 2, 4 or 8; any other width does nothing. Elements are little-endian.
+ *
+ *   rotl(x, r)   x rotated left by r bits within its width; r is 0 or 1. With r = 1 the sign of a float becomes its
+ *                lowest bit, and the exponent of float32 and bfloat16 is its highest byte, whole.
+ *   order(x)     for floats x ^ (x >= 2^(W-1) ? 2^(W-1) - 1 : 0): bits as two's complement integers in the order of
+ *                the floats, its own inverse; for integers x itself.
+ */
+#ifndef CK_KERNELS_H
+#define CK_KERNELS_H
+
+#include "ck_common.h"
+
+#define CK_FAILED SIZE_MAX
+#define CK_BITS_SLACK 16u   /* spare bytes `delta_split` needs after the worst case of `bits` */
+
+enum ck_round { CK_F32_BF16 = 0, CK_F32_F16 = 1, CK_F64_F32 = 2, CK_ROUND_KINDS = 3 };
+
+typedef struct ck_kernels {
+    const char *name;
+
+    /* planes[p*n + i] = byte p (0 = lowest) of rotl(src[i] ^ base[i], r). base may be NULL: zeros. */
+    void (*split)(const uint8_t *src, const uint8_t *base, size_t n, unsigned width, unsigned r, uint8_t *planes);
+    /* The inverse of split. */
+    void (*merge)(const uint8_t *planes, const uint8_t *base, size_t n, unsigned width, unsigned r, uint8_t *dst);
+
+    /* d = order(src[i]) - order(base[i]) mod 2^W; s = d's top bit; g = s ? ~d : d. With E = 6, 3, 2, 1 for W = 8, 16,
+     * 32, 64: k = max(0, bit length of g - 1 - E); symbols[i] = 2 * ((k << E) + (g >> k)) + s; the low k bits of g go to
+     * the bit stream, lowest bit first, zero bits up to the last whole byte. bits: (n*(W-2-E) + 7)/8 + CK_BITS_SLACK
+     * bytes. Returns the bytes of the bit stream. */
+    size_t (*delta_split)(const uint8_t *src, const uint8_t *base, size_t n, unsigned width, int is_float,
+                          uint8_t *symbols, uint8_t *bits);
+    /* The inverse of delta_split. Returns n_bits, or CK_FAILED, with dst undefined, if the symbols do not need exactly
+     * n_bits bytes of bits. Reads nothing outside its inputs whatever they hold. */
+    size_t (*delta_merge)(const uint8_t *symbols, const uint8_t *bits, size_t n_bits, const uint8_t *base, size_t n,
+                          unsigned width, int is_float, uint8_t *dst);
+
+    /* Bit i (lowest first) of bitmap = src[i] != hole; values = those elements in order. hole is compared in W bits.
+     * bitmap: (n+7)/8 bytes; values: n elements, of which those after the count are undefined. Returns the count. */
+    size_t (*sparse_split)(const uint8_t *src, size_t n, unsigned width, uint64_t hole, uint8_t *bitmap,
+                           uint8_t *values);
+    /* The inverse of sparse_split. Returns count, or CK_FAILED, with dst undefined, if the bitmap does not have exactly
+     * `count` bits set in its first n bits and none after. */
+    size_t (*sparse_merge)(const uint8_t *bitmap, const uint8_t *values, size_t count, size_t n, unsigned width,
+                           uint64_t hole, uint8_t *dst);
+
+    /* dst[i] = src[i] rounded to nearest, ties to even, in integer arithmetic: no rounding mode or flush-to-zero of the
+     * calling thread matters. NaN: all ones as bfloat16, otherwise quiet with sign and top payload bits kept. Another
+     * kind does nothing. */
+    void (*round)(const uint8_t *src, size_t n, unsigned kind, uint8_t *dst);
+
+    /* 1 if every item of `width` bytes (any width >= 1) equals the first; n_bytes is a multiple of width. */
+    int (*is_constant)(const uint8_t *src, size_t n_bytes, size_t width);
+
+    /* counts[256*p + b] = how often byte b occurs in the p-th of `parts` stretches of n bytes each. n < 2^32. */
+    void (*histogram)(const uint8_t *src, size_t n, size_t parts, uint32_t *counts);
+} ck_kernels;
+
+extern const ck_kernels ck_kernels_scalar;
+extern const ck_kernels ck_kernels_avx2;
+
+#endif

@@ -1,0 +1,53 @@
+/* split and merge for one width; included once per width W (in bits), element type U. See ck_kernels.h. */
+
+/* `count` elements from position i. Planes go through local rows, which the compiler knows not to overlap. */
+CK_INLINE void CK_WFN(split_block)(const uint8_t *src, const uint8_t *base, size_t n, unsigned r, uint8_t *planes,
+                                   size_t i, size_t count) {
+    uint8_t rows[sizeof(U)][CK_BLOCK];
+    for (size_t j = 0; j < count; j++) {
+        CK_LOAD(U, x, src + (i + j) * sizeof(U));
+        if (base) {
+            CK_LOAD(U, b, base + (i + j) * sizeof(U));
+            x ^= b;
+        }
+        x = (U)((U)(x << r) | (U)(x >> ((W - r) % W)));
+        for (size_t p = 0; p < sizeof(U); p++) rows[p][j] = (uint8_t)(x >> (8 * p));
+    }
+    for (size_t p = 0; p < sizeof(U); p++) memcpy(planes + p * n + i, rows[p], count);
+}
+
+CK_FN void CK_WFN(split)(const uint8_t *CK_RESTRICT src, const uint8_t *CK_RESTRICT base, size_t n, unsigned r,
+                         uint8_t *CK_RESTRICT planes) {
+    size_t i = 0;
+    if (base) {
+        for (; n - i >= CK_BLOCK; i += CK_BLOCK) CK_WFN(split_block)(src, base, n, r, planes, i, CK_BLOCK);
+    } else {
+        for (; n - i >= CK_BLOCK; i += CK_BLOCK) CK_WFN(split_block)(src, NULL, n, r, planes, i, CK_BLOCK);
+    }
+    CK_WFN(split_block)(src, base, n, r, planes, i, n - i);
+}
+
+CK_INLINE void CK_WFN(merge_block)(const uint8_t *CK_RESTRICT planes, const uint8_t *CK_RESTRICT base, size_t n,
+                                   unsigned r, uint8_t *CK_RESTRICT dst, size_t i, size_t count) {
+    for (size_t j = 0; j < count; j++) {
+        U x = 0;
+        for (size_t p = 0; p < sizeof(U); p++) x = (U)(x | (U)((U)planes[p * n + i + j] << (8 * p)));
+        x = (U)((U)(x >> r) | (U)(x << ((W - r) % W)));
+        if (base) {
+            CK_LOAD(U, b, base + (i + j) * sizeof(U));
+            x ^= b;
+        }
+        CK_STORE(dst + (i + j) * sizeof(U), x);
+    }
+}
+
+CK_FN void CK_WFN(merge)(const uint8_t *CK_RESTRICT planes, const uint8_t *CK_RESTRICT base, size_t n, unsigned r,
+                         uint8_t *CK_RESTRICT dst) {
+    size_t i = 0;
+    if (base) {
+        for (; n - i >= CK_BLOCK; i += CK_BLOCK) CK_WFN(merge_block)(planes, base, n, r, dst, i, CK_BLOCK);
+    } else {
+        for (; n - i >= CK_BLOCK; i += CK_BLOCK) CK_WFN(merge_block)(planes, NULL, n, r, dst, i, CK_BLOCK);
+    }
+    CK_WFN(merge_block)(planes, base, n, r, dst, i, n - i);
+}

@@ -1,0 +1,18 @@
+/* is_constant and histogram: what a chunk looks like before it is coded. See ck_kernels.h. */
+
+CK_FN int CK_VFN(is_constant)(const uint8_t *src, size_t n_bytes, size_t width) {
+    /* Equal to itself shifted by one item. The first bytes decide nearly always. */
+    return width == 0 || n_bytes <= width || memcmp(src, src + width, n_bytes - width) == 0;
+}
+
+CK_FN void CK_VFN(histogram)(const uint8_t *CK_RESTRICT src, size_t n, size_t parts, uint32_t *CK_RESTRICT counts) {
+    for (size_t p = 0; p < parts; p++, src += n, counts += 256) {
+        uint32_t rows[4][256]; /* four, so that runs of one byte do not wait for the last store */
+        memset(rows, 0, sizeof rows);
+        size_t i = 0;
+        for (; n - i >= 4; i += 4)
+            for (size_t j = 0; j < 4; j++) rows[j][src[i + j]]++;
+        for (; i < n; i++) rows[0][src[i]]++;
+        for (size_t b = 0; b < 256; b++) counts[b] = rows[0][b] + rows[1][b] + rows[2][b] + rows[3][b];
+    }
+}

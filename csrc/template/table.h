@@ -1,0 +1,66 @@
+/* The doors of a variant: the width picks the function. Then its table. */
+
+#define CK_WIDTH(name, bits) CK_JOIN(CK_VFN(name), _##bits)
+
+CK_FN void CK_VFN(split)(const uint8_t *src, const uint8_t *base, size_t n, unsigned width, unsigned r, uint8_t *planes) {
+    if (width == 1) CK_WIDTH(split, 8)(src, base, n, r, planes);
+    else if (width == 2) CK_WIDTH(split, 16)(src, base, n, r, planes);
+    else if (width == 4) CK_WIDTH(split, 32)(src, base, n, r, planes);
+    else if (width == 8) CK_WIDTH(split, 64)(src, base, n, r, planes);
+}
+
+CK_FN void CK_VFN(merge)(const uint8_t *planes, const uint8_t *base, size_t n, unsigned width, unsigned r, uint8_t *dst) {
+    if (width == 1) CK_WIDTH(merge, 8)(planes, base, n, r, dst);
+    else if (width == 2) CK_WIDTH(merge, 16)(planes, base, n, r, dst);
+    else if (width == 4) CK_WIDTH(merge, 32)(planes, base, n, r, dst);
+    else if (width == 8) CK_WIDTH(merge, 64)(planes, base, n, r, dst);
+}
+
+CK_FN size_t CK_VFN(delta_split)(const uint8_t *src, const uint8_t *base, size_t n, unsigned width, int is_float,
+                                 uint8_t *symbols, uint8_t *bits) {
+    if (width == 1) return CK_WIDTH(delta_split, 8)(src, base, n, is_float, symbols, bits);
+    if (width == 2) return CK_WIDTH(delta_split, 16)(src, base, n, is_float, symbols, bits);
+    if (width == 4) return CK_WIDTH(delta_split, 32)(src, base, n, is_float, symbols, bits);
+    if (width == 8) return CK_WIDTH(delta_split, 64)(src, base, n, is_float, symbols, bits);
+    return CK_FAILED;
+}
+
+CK_FN size_t CK_VFN(delta_merge)(const uint8_t *symbols, const uint8_t *bits, size_t n_bits, const uint8_t *base, size_t n,
+                                 unsigned width, int is_float, uint8_t *dst) {
+    if (width == 1) return CK_WIDTH(delta_merge, 8)(symbols, bits, n_bits, base, n, is_float, dst);
+    if (width == 2) return CK_WIDTH(delta_merge, 16)(symbols, bits, n_bits, base, n, is_float, dst);
+    if (width == 4) return CK_WIDTH(delta_merge, 32)(symbols, bits, n_bits, base, n, is_float, dst);
+    if (width == 8) return CK_WIDTH(delta_merge, 64)(symbols, bits, n_bits, base, n, is_float, dst);
+    return CK_FAILED;
+}
+
+CK_FN size_t CK_VFN(sparse_split)(const uint8_t *src, size_t n, unsigned width, uint64_t hole, uint8_t *bitmap,
+                                       uint8_t *values) {
+    if (width == 1) return CK_WIDTH(sparse_split, 8)(src, n, hole, bitmap, values);
+    if (width == 2) return CK_WIDTH(sparse_split, 16)(src, n, hole, bitmap, values);
+    if (width == 4) return CK_WIDTH(sparse_split, 32)(src, n, hole, bitmap, values);
+    if (width == 8) return CK_WIDTH(sparse_split, 64)(src, n, hole, bitmap, values);
+    return CK_FAILED;
+}
+
+CK_FN size_t CK_VFN(sparse_merge)(const uint8_t *bitmap, const uint8_t *values, size_t count, size_t n, unsigned width,
+                                  uint64_t hole, uint8_t *dst) {
+    if (width == 1) return CK_WIDTH(sparse_merge, 8)(bitmap, values, count, n, hole, dst);
+    if (width == 2) return CK_WIDTH(sparse_merge, 16)(bitmap, values, count, n, hole, dst);
+    if (width == 4) return CK_WIDTH(sparse_merge, 32)(bitmap, values, count, n, hole, dst);
+    if (width == 8) return CK_WIDTH(sparse_merge, 64)(bitmap, values, count, n, hole, dst);
+    return CK_FAILED;
+}
+
+const ck_kernels CK_JOIN(ck_kernels_, CK_ISA) = {
+    CK_NAME,
+    CK_VFN(split),
+    CK_VFN(merge),
+    CK_VFN(delta_split),
+    CK_VFN(delta_merge),
+    CK_VFN(sparse_split),
+    CK_VFN(sparse_merge),
+    CK_VFN(round),
+    CK_VFN(is_constant),
+    CK_VFN(histogram),
+};

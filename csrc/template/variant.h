@@ -1,0 +1,40 @@
+/* One whole variant: included once by each ck_<isa>.c, which defines CK_ISA (its name) and CK_TARGET (the attribute). */
+#include "ck_kernels.h"
+
+#define CK_FN static CK_TARGET
+#define CK_BLOCK 256
+#define CK_VFN(name) CK_JOIN(CK_JOIN(ck_, name), CK_JOIN(_, CK_ISA))
+#define CK_WFN(name) CK_JOIN(CK_VFN(name), CK_JOIN(_, W))
+
+/* Appends `width` bits to the stream at `out`; at most 7 + width <= 64. Writes 8 bytes, advances by the whole ones. */
+CK_INLINE uint8_t *ck_put(uint8_t *out, uint64_t *acc, unsigned *fill, uint64_t word, unsigned width) {
+    uint64_t all = *acc | word << *fill;
+    unsigned total = *fill + width;
+    CK_STORE(out, all);
+    *acc = all >> (total & ~7u);
+    *fill = total & 7;
+    return out + (total >> 3);
+}
+
+/* Bits set in a byte; the builtin would call a library where the machine has no instruction for it. */
+CK_INLINE size_t ck_ones(unsigned byte) {
+    unsigned pairs = byte - (byte >> 1 & 0x55), nibbles = (pairs & 0x33) + (pairs >> 2 & 0x33);
+    return (nibbles + (nibbles >> 4)) & 15;
+}
+
+#define W 8
+#define U uint8_t
+#include "widths.h"
+#define W 16
+#define U uint16_t
+#include "widths.h"
+#define W 32
+#define U uint32_t
+#include "widths.h"
+#define W 64
+#define U uint64_t
+#include "widths.h"
+
+#include "round.h"
+#include "scan.h"
+#include "table.h"
