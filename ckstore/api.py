@@ -130,18 +130,20 @@ class Store:
         entry = self._resolve(ref)
         patterns = [select] if isinstance(select, str) else select
 
+        partial = patterns is not None
+
         def work(entry: Entry) -> Any:
             loaded = restore.load(session, entry)
             rows = loaded.rows if patterns is None else tree.select(loaded.rows, patterns)
-            targets = tree.destinations(rows, framework=framework, device=device, into=into)
+            targets = tree.destinations(
+                rows, framework=framework, device=device, into=into, allow_pickle=allow_pickle, partial=partial
+            )
             wanted = [(path, target.destination) for path, target in targets.items()]
             restore.restore(session, entry, loaded, wanted, verify)
             leaves = {path: target.finish() for path, target in targets.items()}
             if into is not None:
-                return tree.into_result(rows, leaves, into)
-            return tree.build(
-                rows, leaves, framework=framework, allow_pickle=allow_pickle, partial=patterns is not None
-            )
+                return tree.into_result(rows, leaves, into, allow_pickle=allow_pickle)
+            return tree.build(rows, leaves, framework=framework, allow_pickle=allow_pickle, partial=partial)
 
         return restore.reading(session, entry, work)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -22,12 +24,19 @@ from ckstore.cli.usage import du
 class App(click.Group):
     """A group whose commands return an exit code (None: 0) and may raise any ckstore error."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
         """Run one command line; in standalone mode exit with its code, otherwise let errors through."""
-        run = super().main
+        run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
         if not standalone_mode:
-            return run(*args, standalone_mode=False, **kwargs)
-        sys.exit(guarded(lambda: run(*args, standalone_mode=False, **kwargs)))
+            return run()
+        sys.exit(guarded(run))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command and flush, so that a reader that has gone is noticed here."""

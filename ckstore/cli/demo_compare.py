@@ -40,9 +40,10 @@ def _compare(expected: Any, actual: Any, path: Path, different: list[Path]) -> i
 def _same_leaf(expected: Any, actual: Any) -> bool:
     if isinstance(expected, torch.Tensor):
         same_form = expected.dtype == actual.dtype and expected.shape == actual.shape
-        return same_form and torch.equal(_bits(expected), _bits(actual))
+        return bool(same_form and torch.equal(_bits(expected), _bits(actual)))
     if isinstance(expected, np.ndarray):
-        return expected.dtype == actual.dtype and expected.shape == actual.shape and _raw(expected) == _raw(actual)
+        same_form = expected.dtype == actual.dtype and expected.shape == actual.shape
+        return bool(same_form and expected.tobytes() == actual.tobytes())
     if isinstance(expected, float):
         return expected.hex() == actual.hex()
     return bool(expected == actual)
@@ -51,7 +52,3 @@ def _same_leaf(expected: Any, actual: Any) -> bool:
 def _bits(tensor: torch.Tensor) -> torch.Tensor:
     """The bytes of a tensor: -0.0 and 0.0 differ, a NaN equals itself."""
     return tensor.detach().contiguous().reshape(-1).view(torch.uint8)
-
-
-def _raw(array: np.ndarray[Any, Any]) -> bytes:
-    return array.tobytes()

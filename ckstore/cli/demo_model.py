@@ -50,7 +50,8 @@ class Block(nn.Module):
         query, key, value = mixed.permute(2, 0, 3, 1, 4)
         seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         x = x + self.dropout(self.join(seen.transpose(1, 2).reshape(batch, context, width)))
-        return x + self.dropout(self.perceptron(self.before_perceptron(x)))
+        out: Tensor = x + self.dropout(self.perceptron(self.before_perceptron(x)))
+        return out
 
 
 class Transformer(nn.Module):
@@ -94,7 +95,7 @@ class Training:
         logits = self.model(tokens)
         loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.scheduler.step()

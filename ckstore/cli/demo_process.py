@@ -57,7 +57,7 @@ class Log:
 
 
 class Killer:
-    """Chooses, by the system's randomness, when to kill: in the middle of the run, while it trains or while it saves."""
+    """Chooses, by the system's randomness, when to kill: in the middle of the run, in training or in a save."""
 
     def __init__(self, plan: Plan) -> None:
         self._chance = random.SystemRandom()

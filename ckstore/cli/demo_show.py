@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ckstore.cli.demo_process import Event
 
@@ -32,7 +32,7 @@ class Show:
         if sys.stderr.isatty():
             with Progress(*_columns(), console=Console(stderr=True), transient=True) as bar:
                 task = bar.add_task(what, total=total, loss="")
-                yield lambda event: bar.update(task, **_state(event))
+                yield lambda event: _advance(bar, task, event)
         elif self.quiet:
             yield lambda _: None
         else:
@@ -44,10 +44,11 @@ def _columns() -> tuple[TextColumn, BarColumn, MofNCompleteColumn, TextColumn, T
     return *columns, TextColumn("{task.fields[loss]}"), TimeElapsedColumn()
 
 
-def _state(event: Event) -> dict[str, object]:
+def _advance(bar: Progress, task: TaskID, event: Event) -> None:
     if event["event"] == "step":
-        return {"completed": event["step"], "loss": f"loss {float.fromhex(event['loss']):.3f}"}
-    return {"advance": 1} if event["event"] == "loaded" else {}
+        bar.update(task, completed=event["step"], loss=f"loss {float.fromhex(event['loss']):.3f}")
+    elif event["event"] == "loaded":
+        bar.update(task, advance=1)
 
 
 def _plain(what: str, total: int, event: Event) -> None:

@@ -22,9 +22,8 @@ def losses(plan: Plan, whole: Log, first: Log, second: Log) -> list[str]:
     for name, log in (("killed", first), ("resumed", second)):
         wrong = [step for step, loss in log.losses.items() if whole.losses.get(step) != loss]
         if wrong:
-            problems.append(
-                f"{len(wrong)} losses of the {name} run are not those of the unbroken one, from step {wrong[0]}"
-            )
+            what = f"{len(wrong)} losses of the {name} run are not those of the unbroken one"
+            problems.append(f"{what}, from step {wrong[0]} on")
     missing = set(range(1, plan.steps + 1)) - set(first.losses) - set(second.losses)
     if missing:
         problems.append(f"no loss was seen for step {min(missing)}")

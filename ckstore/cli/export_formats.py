@@ -35,10 +35,11 @@ def write_safetensors(file: Path, state: Any, strip_prefix: str, notes: Mapping[
     return len(plain), left_out
 
 
-_SAFETENSORS = frozenset(
-    "bool uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 bfloat16 float32 float64 complex64 "
-    "float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu".split()
-)
+_SAFETENSORS = {
+    "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64",
+    "float16", "bfloat16", "float32", "float64", "complex64",
+    "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu",
+}  # fmt: skip
 
 
 def write_npz(file: Path, state: Any, strip_prefix: str, notes: Mapping[str, str]) -> tuple[int, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+
 import click
 
 from ckstore import api
@@ -44,7 +45,8 @@ def _exists(path: str) -> bool:
 def ls(path: str, run: str | None, as_json: bool) -> None:
     """List the checkpoints, oldest first.
 
-    JSON: checkpoints: [{ref, id, run, step, time, metrics, tags, meta, logical_bytes, stored_bytes, parent, n_tensors}].
+    JSON: checkpoints: [{ref, id, run, step, time, metrics, tags, meta, logical_bytes, stored_bytes, parent,
+    n_tensors}].
     """
     with reading(path) as store:
         checkpoints = store.checkpoints(run)

@@ -27,6 +27,7 @@ from rich.text import Text
 from ckstore.cli.text import printable
 
 SPINNER_AFTER_S = 1.0
+_WIDEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,10 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], footer
 def _print(table: Table, terminal: bool) -> None:
     """Render by way of a string, so that a closed pipe and trailing blanks are handled in one place."""
     console = Console(file=StringIO(), force_terminal=terminal, no_color=not terminal or None)
-    natural = Measurement.get(console, console.options.update(width=1 << 20), table)
-    width = max(console.width, natural.minimum) if terminal else natural.maximum
+    natural = Measurement.get(console, console.options.update(width=_WIDEST), table)
+    console.width = max(console.width, natural.minimum) if terminal else natural.maximum
     with console.capture() as captured:
-        console.print(table, width=width, soft_wrap=not terminal, crop=False)
+        console.print(table)
     click.echo("\n".join(line.rstrip() for line in captured.get().strip("\n").split("\n")))
 
 

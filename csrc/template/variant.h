@@ -22,6 +22,12 @@ CK_INLINE size_t ck_ones(unsigned byte) {
     return (nibbles + (nibbles >> 4)) & 15;
 }
 
+/* Eight bytes of 0 or 1 as the bits of one, the first lowest. */
+CK_INLINE unsigned ck_gather(const uint8_t *flags) {
+    CK_LOAD(uint64_t, word, flags);
+    return (unsigned)(word * 0x0102040810204080u >> 56);
+}
+
 #define W 8
 #define U uint8_t
 #include "widths.h"

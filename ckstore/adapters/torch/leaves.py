@@ -96,5 +96,5 @@ def _check(value: Any) -> None:
         raise RefusedError("a meta tensor has no bytes; materialise it first, or leave it out")
     if value.layout is not torch.strided:
         raise RefusedError(f"the layout {value.layout} is not supported; save x.to_dense()")
-    if value.has_names():
+    if any(getattr(value, "names", ())):
         raise RefusedError("named tensors are not supported; save x.rename(None)")

@@ -21,8 +21,12 @@ from ckstore.tensor import ITEM_BYTES, Path, item_bytes
 
 
 def device_of(row: TensorRow, device: Any) -> torch.device:
-    """Where the tensor of `row` is to be: cpu unless asked; "saved" = where it was when it was saved."""
-    asked = row.attrs.get("device", "cpu") if device == "saved" else device or "cpu"
+    """Where the tensor of `row` is to be: cpu unless asked.
+
+    device: also "saved" = where it was when it was saved, or a function from that device's name to the wanted one.
+    """
+    saved = row.attrs.get("device", "cpu")
+    asked = device(saved) if callable(device) else saved if device == "saved" else "cpu" if device is None else device
     try:
         return torch.device(asked)
     except (RuntimeError, TypeError) as error:
