@@ -98,7 +98,8 @@ def _device(map_location: Any) -> Any:
     if isinstance(map_location, Mapping):
         places = {str(saved): place for saved, place in map_location.items()}
         return lambda saved: places.get(saved, saved)
-    return _called(map_location) if callable(map_location) else map_location
+    is_device = isinstance(map_location, (str, int, torch.device))
+    return map_location if is_device else _called(map_location)
 
 
 def _called(function: Callable[[Any, str], Any]) -> Callable[[str], Any]:

@@ -123,7 +123,7 @@ def _lift(raw: Any, depth: int, without_torch: bool) -> Any:
         return _torch(parts) if tag == TORCH and without_torch else _LIFTS[tag](*parts)
     except CkError:
         raise
-    except (KeyError, TypeError, ValueError, struct.error) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, struct.error) as error:
         raise FormatError(f"malformed plain value with tag {tag}: {error}") from error
 
 

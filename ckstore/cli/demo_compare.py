@@ -45,7 +45,7 @@ def _same_leaf(expected: Any, actual: Any) -> bool:
         same_form = expected.dtype == actual.dtype and expected.shape == actual.shape
         return bool(same_form and expected.tobytes() == actual.tobytes())
     if isinstance(expected, float):
-        return expected.hex() == actual.hex()
+        return bool(expected.hex() == actual.hex())
     return bool(expected == actual)
 
 

@@ -18,10 +18,10 @@ from ckstore.errors import UsageError
 
 CORPUS_BYTES = 2 << 20
 HEADS = 4
-DROPOUT = 0.1
+DROPOUT = 0.05
 NOISE = 0.02
 WARMUP = 10
-PEAK_RATE = 2e-3
+PEAK_RATE = 3e-3
 
 
 def corpus() -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -62,7 +62,8 @@ class Transformer(nn.Module):
         self.embed, self.position = nn.Embedding(256, width), nn.Embedding(context, width)
         self.blocks = nn.Sequential(*(Block(width) for _ in range(layers)))
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 256, bias=False)
-        nn.init.normal_(self.embed.weight, std=width**-0.5)
+        for table in (self.embed, self.position):
+            nn.init.normal_(table.weight, std=width**-0.5)
         self.head.weight = self.embed.weight
 
     def forward(self, tokens: Tensor) -> Tensor:

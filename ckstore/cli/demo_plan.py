@@ -17,8 +17,8 @@ class Plan:
     directory: str
     steps: int = 120
     every: int = 5
-    width: int = 128
-    layers: int = 6
+    width: int = 176
+    layers: int = 3
     batch: int = 8
     context: int = 96
     seed: int = 20

@@ -70,7 +70,7 @@ class Story:
             left = store.gc()
         self.show.say(
             f"[3/6] resumed     in a new process from {RUN}@{self.facts['resumed_from']} to step {self.plan.steps}; "
-            f"gc removed {text.size(left.freed_bytes)} that the killed process left"
+            f"gc cleared {text.size(left.freed_bytes)} of leftovers"
         )
 
     def _compared(self) -> None:

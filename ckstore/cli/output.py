@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
 from threading import Timer
-from typing import Any
+from typing import Any, Literal
 
 import click
-from rich import box
+from rich.cells import cell_len
 from rich.console import Console
-from rich.measure import Measurement
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -27,12 +26,12 @@ from rich.text import Text
 from ckstore.cli.text import printable
 
 SPINNER_AFTER_S = 1.0
-_WIDEST = 1 << 20
+GAP = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table. number: to the right. wrap: may be folded on a narrow terminal."""
+    """One column of a table. number: to the right. wrap: may be folded on a narrow terminal, between words."""
 
     title: str
     number: bool = False
@@ -63,28 +62,31 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
-def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], footer: Sequence[str] = ()) -> None:
-    """Print `rows` below their titles; piped, the same columns padded with spaces, one line a row."""
+def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """Print `rows` below their titles. Piped: one line a row, whatever its length."""
     terminal = sys.stdout.isatty()
-    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_footer=bool(footer))
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold underline")
+    needed = 0
     for position, column in enumerate(columns):
-        table.add_column(
-            Text(column.title),
-            Text(printable(footer[position])) if footer else "",
-            justify="right" if column.number else "left",
-            no_wrap=not (column.wrap and terminal),
-            overflow="fold",
-        )
+        fold = column.wrap and terminal
+        cells = [printable(row[position]) for row in rows]
+        width = max(map(cell_len, _words(column.title, *cells) if fold else [column.title, *cells]))
+        justify: Literal["left", "right"] = "right" if column.number else "left"
+        table.add_column(Text(column.title), justify=justify, no_wrap=not fold, min_width=width)
+        needed += width + GAP
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
-    _print(table, terminal)
+    _print(table, needed, terminal)
 
 
-def _print(table: Table, terminal: bool) -> None:
+def _words(*cells: str) -> list[str]:
+    return [word for cell in cells for word in cell.split()]
+
+
+def _print(table: Table, needed: int, terminal: bool) -> None:
     """Render by way of a string, so that a closed pipe and trailing blanks are handled in one place."""
     console = Console(file=StringIO(), force_terminal=terminal, no_color=not terminal or None)
-    natural = Measurement.get(console, console.options.update(width=_WIDEST), table)
-    console.width = max(console.width, natural.minimum) if terminal else natural.maximum
+    console.width = max(console.width, needed) if terminal else needed
     with console.capture() as captured:
         console.print(table)
     click.echo("\n".join(line.rstrip() for line in captured.get().strip("\n").split("\n")))

@@ -75,20 +75,18 @@ def _encode_numbers(raw: memoryview, data: Bytes, dtype: str, previous: dict[int
     params, payload = choose.encode(data, bases, plan)
     if len(payload) + len(params) >= len(data):
         return Encoded(RAW, b"", raw, ())
-    used = () if plan.position is None else (list(previous)[plan.position],)
+    used = () if plan.base is None else (list(previous)[plan.base],)
     return Encoded(plan.codec, params, payload.data, used)
 
 
 _N_BASES = {RAW: 0, FILL: 0, PLANES: 0, DELTA_INT: 1, DELTA_XOR: 1, ROUND: 1}
 
 
-def decode_into(
-    codec: int, params: bytes, payload: memoryview, bases: Sequence[memoryview], out: memoryview
-) -> None:
+def decode_into(codec: int, params: bytes, payload: memoryview, bases: Sequence[memoryview], out: memoryview) -> None:
     """Fill `out` with the chunk. Nothing else is written, and no more than about len(out) is allocated.
 
-    Raises FormatError for anything malformed, bases included, and UnsupportedError for an unknown codec or layout; `out`
-    is undefined then.
+    Raises FormatError for anything malformed, bases included, UnsupportedError for an unknown codec or layout; `out` is
+    undefined then.
     """
     if codec not in _N_BASES:
         raise UnsupportedError(f"unknown codec {codec}: written by a newer ckstore", codec=codec)

@@ -4,11 +4,12 @@
     PAYLOAD     a table of two streams; the streams
     STREAMS     the bit stream (always raw), then the symbols, a byte an element
 
-d = order(x) - order(base), modulo 2^W; for floats order(x) = x if x's top bit is clear, else x ^ (2^(W-1) - 1). s is the
-top bit of d, g = d if s is 0, else the complement of d. With E = 6, 3, 2, 1 for W = 8, 16, 32, 64 and
+W is the width in bits. d = order(x) - order(base), modulo 2^W, where order(x) is x for integers; for floats it is x if
+the top bit of x is clear, else x ^ (2^(W-1) - 1), so that equal steps of the integer are equal steps of the float.
+s is the top bit of d; g is d if s is 0, else the complement of d. With E = 6, 3, 2, 1 for W = 8, 16, 32, 64 and
 k = max(0, bit length of g - 1 - E), the symbol is 2 ((k << E) + (g >> k)) + s, and the k low bits of g go to the bit
-stream, lowest bit first, zero bits up to the last byte. The symbol holds all that is worth coding: magnitude, leading
-bits and sign.
+stream, lowest bit first, with zero bits up to the last byte. The symbol holds all that is worth coding: magnitude,
+leading bits and sign. What is left of a difference is noise.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 from ckstore._native import kernels
 from ckstore.codec import entropy, scratch
+from ckstore.codec.entropy import Stats
 from ckstore.codec.kinds import WIDTHS, Kind
 from ckstore.codec.scratch import Bytes
 from ckstore.errors import FormatError, UnsupportedError
@@ -44,13 +46,13 @@ def parse_params(params: bytes) -> Kind:
     return Kind(width, bool(flags))
 
 
-def encode(raw: Bytes, base: Bytes, kind: Kind, bits: float, zeros: float, matches: bool) -> Bytes:
-    """The payload of `raw` against `base`; bits, zeros, matches: what a sample says of the symbols."""
+def encode(raw: Bytes, base: Bytes, kind: Kind, stats: Stats, matches: bool) -> Bytes:
+    """The payload of `raw` against `base`; stats, matches: what a sample says of the symbols."""
     symbols = scratch.buffer("symbols", len(raw) // kind.width)
     payload = np.empty(_TABLE_BYTES + len(raw) + kernels.BITS_SLACK, np.uint8)
     n_bits = kernels.delta_split(raw, base, kind.width, kind.is_float, symbols, payload[_TABLE_BYTES:])
     end = _TABLE_BYTES + n_bits
-    tier, stored = entropy.encode(symbols, bits, zeros, matches)
+    tier, stored = entropy.encode(symbols, stats, matches)
     table = entropy.heads([(entropy.RAW, payload[_TABLE_BYTES:end]), (tier, stored)])
     payload[:_TABLE_BYTES] = scratch.as_bytes(table)
     if end + len(stored) > len(payload):

@@ -1,9 +1,9 @@
 """Chunks that follow from something else: one value repeated, or the rounding of wider floats.
 
-    fill    PARAMETERS  the value, 1-16 bytes; PAYLOAD nothing. The chunk is the value repeated.
-    round   PARAMETERS  kind (u8): 0 float32 to bfloat16, 1 float32 to float16, 2 float64 to float32; PAYLOAD nothing.
-                        The chunk is the base, each element rounded to nearest, ties to even. NaN becomes all ones as
-                        bfloat16; otherwise it keeps sign and top payload bits and is made quiet.
+fill    PARAMETERS  the value, 1-16 bytes; PAYLOAD nothing. The chunk is the value repeated.
+round   PARAMETERS  kind (u8): 0 float32 to bfloat16, 1 float32 to float16, 2 float64 to float32; PAYLOAD nothing.
+                    The chunk is the base, each element rounded to nearest, ties to even. NaN becomes all ones as
+                    bfloat16; otherwise it keeps sign and top payload bits and is made quiet.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ckstore.errors import FormatError, UnsupportedError
 from ckstore.tensor import ITEM_BYTES
 
 MAX_FILL_BYTES = 16
+_FILL_ITEMS = 4096
 _PROBE_ELEMENTS = 256
 _ROUNDING = kernels.ROUND_KINDS
 
@@ -32,7 +33,10 @@ def fill(value: bytes, out: Bytes) -> None:
     """Repeat `value` over `out`. Raises FormatError if it does not fit."""
     if not 1 <= len(value) <= MAX_FILL_BYTES or len(out) % len(value):
         raise FormatError("fill value does not fit the chunk")
-    out.reshape(-1, len(value))[:] = scratch.as_bytes(value)
+    row = scratch.as_bytes(value * max(1, min(_FILL_ITEMS, len(out) // len(value))))
+    whole = len(out) // len(row) * len(row)
+    out[:whole].reshape(-1, len(row))[:] = row
+    out[whole:] = row[: len(out) - whole]
 
 
 def rounding(raw: Bytes, dtype: str, master: Bytes, master_dtype: str) -> int | None:

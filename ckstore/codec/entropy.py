@@ -6,16 +6,19 @@ A stored stream is a tier and its stored bytes; how many bytes it decodes to is 
     0     raw       the bytes
     1     constant  one byte: the value of all
     2     zstd      one zstd frame that declares its content size, without dictionary
-    3     sparse    count of non-zero bytes (u32), two stream heads (tier u8, stored length u32), then the two streams:
-                    the bitmap of non-zero bytes (lowest bit first), the non-zero bytes in order. Neither is sparse again.
+    3     sparse    the most frequent byte (u8), the count of all others (u32), two stream heads (tier u8, stored length
+                    u32), then the two streams: a bitmap (bit i, lowest first, is set where byte i is another one), and
+                    the other bytes in order. Neither is sparse again.
 
-A table of streams is one head (tier u8, stored length u32) for each; integers are little-endian. An empty stream is raw.
+A table of streams is one head (tier u8, stored length u32) for each. Integers are little-endian. An empty stream is
+raw.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import zstandard
@@ -29,31 +32,45 @@ RAW, CONSTANT, ZSTD, SPARSE = 0, 1, 2, 3
 HEAD_BYTES = 5
 NOISE_BITS = 7.9
 """A stream whose bytes carry at least this many bits each is stored raw without a try."""
+SPARSE_SHARE = 0.5
+"""From this share of one byte on, where the others are is coded apart: zstd cannot go under a bit a byte."""
 _MIN_GAIN = 64
 """A coded stream must save one byte in this many."""
+_SPARSE_EFFORT = -1
+"""Besides zstd's levels, of which 0 is the entropy stage."""
 _TRIAL_BYTES = 1 << 14
 
 _HEAD = struct.Struct("<BI")
-_SPARSE_HEAD = struct.Struct("<IBIBI")
+_SPARSE_HEAD = struct.Struct("<BIBIBI")
 
 Stream = tuple[int, Bytes]
 """Tier and stored bytes."""
 
 
-def encode(data: Bytes, bits: float, zeros: float, matches: bool) -> Stream:
-    """The cheapest way to store `data`.
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a sample says of a stream. It steers effort only: any stream may be coded by any statistics."""
 
-    bits: estimated order-0 entropy of a byte; zeros: estimated share of zero bytes; matches: whether repeated
-    sequences are likely, as in text, ids and masks. Both estimates steer effort only.
-    """
-    if len(data) == 0 or (bits >= NOISE_BITS and not matches):
+    bits: float
+    """Order-0 entropy of a byte."""
+    mode: int
+    """The most frequent byte."""
+    share: float
+    """Share of that byte."""
+
+
+UNKNOWN = Stats(0.0, 0, 0.0)
+
+
+def encode(data: Bytes, stats: Stats, matches: bool) -> Stream:
+    """The cheapest way to store `data`. matches: repeated sequences are likely, as in text, ids and masks."""
+    if len(data) == 0 or (stats.bits >= NOISE_BITS and not matches):
         return RAW, data
     if kernels.is_constant(data, 1):
         return CONSTANT, data[:1]
-    level = _trial(data) if matches else 0
-    if zeros >= 0.5 and level == 0:
-        return _smaller(_encode_sparse(data), data)
-    return _smaller((ZSTD, _compress(data, level)), data)
+    effort = _trial(data, stats) if matches else _SPARSE_EFFORT if stats.share >= SPARSE_SHARE else 0
+    stream = _encode_at(data, effort, stats.mode)
+    return stream if len(stream[1]) < len(data) - len(data) // _MIN_GAIN else (RAW, data)
 
 
 def decode(tier: int, stored: Bytes, out: Bytes) -> None:
@@ -90,37 +107,38 @@ def parse(data: Bytes, n_streams: int) -> list[Stream]:
     return streams
 
 
-def _encode_sparse(data: Bytes) -> Stream:
+def _encode_at(data: Bytes, effort: int, mode: int) -> Stream:
+    return _encode_sparse(data, mode) if effort == _SPARSE_EFFORT else (ZSTD, _compress(data, effort))
+
+
+def _trial(data: Bytes, stats: Stats) -> int:
+    """The effort that does best on the middle of `data`; more of it must earn two per cent."""
+    start = max(0, (len(data) - _TRIAL_BYTES) // 2)
+    sample = data[start : start + _TRIAL_BYTES]
+    efforts = (0, 1, 3, _SPARSE_EFFORT) if stats.share >= SPARSE_SHARE else (0, 1, 3)
+    sizes = {effort: len(_encode_at(sample, effort, stats.mode)[1]) for effort in efforts}
+    return min(sizes, key=lambda effort: sizes[effort] * (1 + 0.02 * abs(effort)))
+
+
+def _encode_sparse(data: Bytes, mode: int) -> Stream:
     bitmap, values = scratch.buffer("bitmap", (len(data) + 7) // 8), scratch.buffer("values", len(data))
-    count = kernels.sparse_split(data, 1, 0, bitmap, values)
-    inner = [encode(part, 0.0, 0.0, False) for part in (bitmap, values[:count])]
-    (tier0, stored0), (tier1, stored1) = inner
-    head = _SPARSE_HEAD.pack(count, tier0, len(stored0), tier1, len(stored1))
+    count = kernels.sparse_split(data, 1, mode, bitmap, values)
+    tier0, stored0 = encode(bitmap, UNKNOWN, False)
+    tier1, stored1 = encode(values[:count], UNKNOWN, False)
+    head = _SPARSE_HEAD.pack(mode, count, tier0, len(stored0), tier1, len(stored1))
     return SPARSE, np.concatenate((scratch.as_bytes(head), stored0, stored1))
 
 
 def _decode_sparse(stored: Bytes, out: Bytes) -> None:
     _require(len(stored) >= _SPARSE_HEAD.size, "sparse stream is cut short")
-    count = int.from_bytes(stored[:4].tobytes(), "little")
+    mode, count = stored[0], int.from_bytes(stored[1:5].tobytes(), "little")
     _require(count <= len(out), "sparse stream with more values than bytes")
-    (tier0, stored0), (tier1, stored1) = parse(stored[4:], 2)
+    (tier0, stored0), (tier1, stored1) = parse(stored[5:], 2)
     _require(tier0 != SPARSE and tier1 != SPARSE, "sparse stream inside a sparse stream")
     bitmap, values = scratch.buffer("bitmap", (len(out) + 7) // 8), scratch.buffer("values", count)
     decode(tier0, stored0, bitmap)
     decode(tier1, stored1, values)
-    _require(kernels.sparse_merge(bitmap, values, 1, 0, out), "bitmap does not fit its values")
-
-
-def _smaller(coded: Stream, data: Bytes) -> Stream:
-    return coded if len(coded[1]) <= len(data) - len(data) // _MIN_GAIN - 1 else (RAW, data)
-
-
-def _trial(data: Bytes) -> int:
-    """The compressor that does best on the middle of `data`; a slower one must earn two per cent."""
-    start = max(0, (len(data) - _TRIAL_BYTES) // 2)
-    sample = data[start : start + _TRIAL_BYTES]
-    sizes = {level: len(_compress(sample, level)) for level in (0, 1, 3)}
-    return min(sizes, key=lambda level: sizes[level] * (1 + 0.02 * level))
+    _require(kernels.sparse_merge(bitmap, values, 1, mode, out), "bitmap does not fit its values")
 
 
 def _compress(data: Bytes, level: int) -> Bytes:

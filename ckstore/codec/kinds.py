@@ -10,15 +10,10 @@ WIDTHS = (1, 2, 4, 8)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How to look at the bytes of a chunk: as elements of `width` bytes; signed-magnitude floats or not."""
+    """How to look at the bytes of a chunk: as elements of `width` bytes, sign-magnitude floats or integers."""
 
     width: int
     is_float: bool
-
-    @property
-    def rotate(self) -> bool:
-        """Whether planes are of elements rotated left by one: the sign lowest, then the exponent is its own byte."""
-        return self.is_float and self.width > 1
 
 
 OPAQUE = Kind(1, False)
@@ -37,7 +32,7 @@ _KINDS |= {name: Kind(width, False) for name, width in _INTEGERS.items()}
 
 
 def kind_of(dtype: str, n_bytes: int) -> Kind:
-    """The kind of a chunk of `n_bytes`: opaque bytes for any other dtype and for a length that holds no whole elements.
+    """The kind of a chunk of `n_bytes`: opaque bytes for any other dtype, and where elements do not fill the length.
 
     A complex number is two floats.
     """

@@ -12,12 +12,14 @@ With a base (codec delta_xor) the planes are of the bitwise xor of chunk and bas
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ckstore._native import kernels
 from ckstore.codec import entropy, scratch
+from ckstore.codec.entropy import Stats
 from ckstore.codec.kinds import WIDTHS
 from ckstore.codec.scratch import Bytes
 from ckstore.errors import FormatError, UnsupportedError
@@ -36,15 +38,6 @@ class Shape:
     rotate: bool
     holes: tuple[int, ...] = ()
     """Values left out of the planes, as unsigned integers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a sample says of the planes: bits and share of zeros of each; whether matches are likely in any."""
-
-    bits: tuple[float, ...]
-    zeros: tuple[float, ...]
-    matches: bool
 
 
 def pack_params(shape: Shape) -> bytes:
@@ -66,20 +59,20 @@ def parse_params(params: bytes) -> Shape:
     return Shape(width, bool(flags), tuple(int.from_bytes(params[at : at + width], "little") for at in starts))
 
 
-def encode(raw: Bytes, base: Bytes | None, shape: Shape, estimate: Estimate) -> Bytes:
-    """The payload of `raw`, or of raw ^ base. Its raw planes are written once, in place."""
+def encode(raw: Bytes, base: Bytes | None, shape: Shape, stats: Sequence[Stats], matches: bool) -> Bytes:
+    """The payload of `raw`, or of raw ^ base. stats: of each plane; matches: likely in some. Noise is copied once."""
     elements, counts, bitmaps = raw, b"", []
     for hole in shape.holes:
-        elements, bitmap = _leave_out(elements, shape.width, hole)
+        elements, bitmap = leave_out(elements, shape.width, hole)
         counts += (len(elements) // shape.width).to_bytes(4, "little")
-        bitmaps.append(entropy.encode(bitmap, 0.0, 0.0, estimate.matches))
+        bitmaps.append(entropy.encode(bitmap, entropy.UNKNOWN, matches))
     streams, at = list(bitmaps), len(counts) + entropy.HEAD_BYTES * (len(bitmaps) + shape.width)
     start, n = at + sum(len(stored) for _, stored in bitmaps), len(elements) // shape.width
     payload = np.empty(start + len(elements), np.uint8)
     kernels.split(elements, shape.width, shape.rotate, payload[start:], base)
     for p in range(shape.width):
         plane = payload[start + p * n : start + (p + 1) * n]
-        streams.append(entropy.encode(plane, estimate.bits[p], estimate.zeros[p], estimate.matches))
+        streams.append(entropy.encode(plane, stats[p], matches))
     table = counts + entropy.heads(streams)
     payload[: len(table)] = scratch.as_bytes(table)
     return payload[: _settle(payload, at, streams)]
@@ -95,7 +88,8 @@ def _settle(payload: Bytes, at: int, streams: list[entropy.Stream]) -> int:
     return at
 
 
-def _leave_out(elements: Bytes, width: int, hole: int) -> tuple[Bytes, Bytes]:
+def leave_out(elements: Bytes, width: int, hole: int) -> tuple[Bytes, Bytes]:
+    """The elements that are not `hole`, and the bitmap that says where they were."""
     n = len(elements) // width
     bitmap, values = np.empty((n + 7) // 8, np.uint8), np.empty(len(elements), np.uint8)
     count = kernels.sparse_split(elements, width, hole, bitmap, values)

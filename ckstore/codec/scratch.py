@@ -12,9 +12,10 @@ import zstandard
 Bytes = npt.NDArray[np.uint8]
 
 _FAST = zstandard.ZstdCompressionParameters(
-    # Next to no match finder: zstd as a Huffman coder with escape to raw blocks. Measured on exponent planes.
-    strategy=zstandard.STRATEGY_FAST, window_log=20, hash_log=6, chain_log=6, search_log=1, min_match=7, target_length=0,
-    write_content_size=True, write_checksum=False, write_dict_id=False,
+    # Next to no match finder: zstd as a Huffman coder. The window also sets the block size, hence how often a table may
+    # change: with 64 KiB, exponent planes of weights take 3 % less than with 128 KiB, those of Adam's v 7 % less.
+    strategy=zstandard.STRATEGY_FAST, window_log=16, hash_log=6, chain_log=6, search_log=1,
+    min_match=7, target_length=0, write_content_size=True, write_checksum=False, write_dict_id=False,
 )  # fmt: skip
 
 

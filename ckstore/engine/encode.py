@@ -148,6 +148,11 @@ class Encoder:
         return base if self._quick(memoryview(base)) == known.quick_hash else None
 
 
+def job_bytes(job: Job) -> int:
+    """Memory that a job holds at most: every chunk as it is, its base, its frame, and decoded again."""
+    return 4 * sum(slot.stop - slot.start for slot in job)
+
+
 def _compare(slot: Slot, data: bytes, encoded: Encoded, references: list[Reference]) -> None:
     """Decode what was encoded and compare. Source of the rule: compressors that wrote wrong bytes, found at restore."""
     back = bytearray(len(data))

@@ -168,7 +168,7 @@ def _finish(repo: Repository) -> dict[Object, int]:
         return {}
     repo.fs.sync_dir(DIRECTORY[ROOT])  # the root that says so must outlive a crash before anything goes
     sizes = _sizes(repo, doomed)
-    repo.packs.forget([item.name for item in doomed if item.kind == PACK])
+    repo.packs.close_idle()
     for item in doomed:
         repo.fs.remove(_path(item.kind, item.name))
     for kind in {item.kind for item in doomed}:

@@ -96,11 +96,13 @@ def restore(session: Session, entry: Entry, loaded: Loaded, wanted: Wanted, veri
 
     targets = _targets(loaded, rows, wanted, begun, session.repo.root().chunk_elements)
     try:
-        for _ in session.map(fill, _batches(targets, rows), ahead=2 * session.n_threads):
+        for _ in session.map(fill, _batches(targets, rows), lambda _: 2 * BATCH_BYTES):
             pass
     except CorruptError as error:
         error.overwritten = sorted(begun)  # type: ignore[attr-defined]  # documented in Store.load
         raise
+    finally:
+        session.repo.packs.close_idle()
 
 
 def _targets(loaded: Loaded, rows: Sequence[Row], wanted: Wanted, begun: set[str], chunk_elements: int) -> list[Target]:

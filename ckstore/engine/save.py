@@ -11,7 +11,7 @@ import msgspec
 
 from ckstore.engine import catalog, chunking
 from ckstore.engine.closures import ClosureBuilder
-from ckstore.engine.encode import Encoder, Outcome
+from ckstore.engine.encode import Encoder, Outcome, job_bytes
 from ckstore.engine.parent import Parent
 from ckstore.engine.session import Session
 from ckstore.errors import UsageError, WriterExpired
@@ -74,7 +74,7 @@ def _attempt(session: Session, state: Sequence[StateRow], intent: Intent) -> Ent
         jobs = chunking.jobs(views, writer.root.chunk_elements)
         builder, packs = ClosureBuilder(parent), writer.packs()
         columns = [_Columns() for _ in views]
-        for outcomes in session.map(encoder.run, jobs, ahead=2 * session.n_threads):
+        for outcomes in session.map(encoder.run, jobs, job_bytes):
             for outcome in outcomes:
                 _store(outcome, builder, packs)
                 columns[outcome.slot.tensor].add(outcome)
@@ -82,6 +82,7 @@ def _attempt(session: Session, state: Sequence[StateRow], intent: Intent) -> Ent
         table = _table(state, columns)
         entry, made = _put(session, writer, intent, base, parent, table, builder, pack_refs)
         root = _commit(session, writer, builder, parent, entry, pack_refs, intent)
+    session.repo.packs.close_idle()
     saved = root.inline[-1] if root.inline[-1].id == entry.id else entry
     session.remember(saved, made)
     return saved
@@ -156,7 +157,7 @@ def _put(
 
     def closure_head(refs: list[PageRef]) -> Closure:
         every = holders | {(CLOSURE, ref.holder) for ref in refs if ref.holder}
-        return Closure(len(rows), closure.pack_uses(rows), [list(item) for item in sorted(every)], refs, {})
+        return Closure(len(rows), closure.pack_uses(rows), sorted(every), refs, {})
 
     n_rows = [len(page.chunk_ids) // 32 for page in where_pages]
     where, closure_pages = writer.put_paged(CLOSURE, where_pages, n_rows, parent.shared_closure_pages, closure_head)

@@ -15,6 +15,7 @@ from ckstore.format.records import Entry
 from ckstore.store.repository import Repository
 
 BASE_CACHE_BYTES = 96 << 20
+UNDER_WAY_BYTES = 96 << 20
 CACHED_PARENTS = 2
 
 _T = TypeVar("_T")
@@ -72,20 +73,27 @@ class Session:
         self._parents: OrderedDict[bytes, Parent] = OrderedDict()
         self._lock = Lock()
 
-    def map(self, work: Callable[[_T], _R], items: Iterable[_T], ahead: int) -> Iterator[_R]:
-        """`work` on every item, results in order, at most `ahead` items under way: that bounds the memory."""
+    def map(self, work: Callable[[_T], _R], items: Iterable[_T], cost: Callable[[_T], int]) -> Iterator[_R]:
+        """`work` on every item, results in order; the items under way cost at most UNDER_WAY_BYTES together.
+
+        cost: bytes that work on an item holds until its result is taken.
+        """
         with self._lock:
             pool = self._pool = self._pool or ThreadPoolExecutor(self.n_threads, "ckstore")
-        under_way: deque[Future[_R]] = deque()
+        under_way: deque[tuple[Future[_R], int]] = deque()
+        held = 0
         try:
             for item in items:
-                under_way.append(pool.submit(work, item))
-                if len(under_way) >= ahead:
-                    yield under_way.popleft().result()
+                n_bytes = cost(item)
+                while under_way and (held + n_bytes > UNDER_WAY_BYTES or len(under_way) >= 2 * self.n_threads):
+                    held -= under_way[0][1]
+                    yield under_way.popleft()[0].result()
+                under_way.append((pool.submit(work, item), n_bytes))
+                held += n_bytes
             while under_way:
-                yield under_way.popleft().result()
+                yield under_way.popleft()[0].result()
         finally:
-            for future in under_way:  # after an error nobody may still be writing into the caller's memory
+            for future, _ in under_way:  # after an error nobody may still be writing into the caller's memory
                 if not future.cancel():
                     future.exception()
 

@@ -188,7 +188,7 @@ def _check_data(session: Session, entry: Entry, rows: list[Row], found: _Found, 
             return i, str(error)
         return i, None if blake3(data).digest() == rows[i].chunk_id else "decoded bytes do not match their BLAKE3 id"
 
-    for i, problem in session.map(work, fresh, ahead=2 * session.n_threads):
+    for i, problem in session.map(work, fresh, lambda i: 2 * rows[i].logical_bytes):
         found.n_objects += 1
         found.n_bytes += rows[i].logical_bytes
         if problem is not None:

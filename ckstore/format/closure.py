@@ -14,6 +14,7 @@ from ckstore.format.frame import MAX_BASES, MAX_CHUNK_BYTES, MAX_DEPTH, MAX_FRAM
 from ckstore.format.records import ClosurePage, ObjectRef, PackUse
 
 ROWS_PER_PAGE = 4096
+MAX_ROWS = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ def from_pages(pages: Iterable[ClosurePage], what: str) -> list[Row]:
             depth.append(1 + max((depth[base] for base in row.bases), default=0))
             if depth[-1] > MAX_DEPTH:
                 raise FormatError(f"{what}: row {len(rows)} needs a chain of more than {MAX_DEPTH} frames", object=what)
+            if len(rows) >= MAX_ROWS:
+                raise FormatError(f"{what}: more than {MAX_ROWS} rows", object=what)
             rows.append(row)
     return rows
 
@@ -79,8 +82,10 @@ def _from_page(page: ClosurePage, what: str) -> Iterable[Row]:
     for i in range(n):
         mine = tuple(bases[at : at + n_bases[i]])
         at += n_bases[i]
-        chunk_id = page.chunk_ids[32 * i : 32 * i + 32]
-        yield Row(chunk_id, page.packs[pack_of[i]], offsets[i], frame_bytes[i], logical_bytes[i], mine)
+        chunk_id, pack = page.chunk_ids[32 * i : 32 * i + 32], page.packs[pack_of[i]]
+        if offsets[i] + frame_bytes[i] > pack.n_bytes:
+            raise FormatError(f"{what}: a frame at {offsets[i]} lies beyond the end of pack {pack.name}", object=what)
+        yield Row(chunk_id, pack, offsets[i], frame_bytes[i], logical_bytes[i], mine)
 
 
 def pack_uses(rows: Iterable[Row]) -> list[PackUse]:

@@ -30,7 +30,7 @@ import xxhash
 import zstandard
 from blake3 import blake3
 
-from ckstore.errors import FormatError, IntegrityError, UnsupportedError
+from ckstore.errors import FormatError, IntegrityError, UnsupportedError, UsageError
 from ckstore.format.records import PageRef
 
 MAGIC = b"\x93CKSTORE"
@@ -92,7 +92,7 @@ def encode(
     kind: int, uuid: bytes, record: msgspec.Struct, pages: Sequence[bytes] = (), compress: bool = True
 ) -> tuple[bytes, bytes]:
     """(bytes of the whole object, its digest). The record's own PageRefs count offsets from the object's start."""
-    raw = msgspec.msgpack.encode(record)
+    raw = _encode_record(record)
     stored, codec = _squeeze(raw) if compress else (raw, _RAW)
     offset = HEADER_BYTES + sum(map(len, pages))
     header = pack_header(kind, uuid, codec, offset, len(stored), len(raw))
@@ -124,7 +124,7 @@ def decode_record(raw: bytes, record_type: type[_R], what: str) -> _R:
 
 def encode_page(record: msgspec.Struct) -> tuple[bytes, int, bytes]:
     """(stored bytes, raw bytes, digest) of one page. The first stored byte is the codec."""
-    raw = msgspec.msgpack.encode(record)
+    raw = _encode_record(record)
     stored, codec = _squeeze(raw)
     stored = bytes([codec]) + stored
     return stored, len(raw), blake3(stored).digest()
@@ -134,9 +134,22 @@ def decode_page(stored: bytes, ref: PageRef, record_type: type[_R], what: str) -
     """The record of a page that `ref` names, checked against its digest."""
     if blake3(stored).digest() != ref.digest:
         raise IntegrityError(f"{what}: page at {ref.offset}: BLAKE3 does not match", object=what, offset=ref.offset)
-    if not stored or stored[0] not in (_RAW, _ZSTD) or ref.raw_bytes > MAX_RAW_BYTES:
-        raise FormatError(f"{what}: page at {ref.offset}: bad codec or size", object=what, offset=ref.offset)
+    if not stored or ref.raw_bytes > MAX_RAW_BYTES:
+        raise FormatError(f"{what}: page at {ref.offset}: bad size", object=what, offset=ref.offset)
+    if stored[0] not in (_RAW, _ZSTD):
+        raise UnsupportedError(f"{what}: page at {ref.offset}: codec {stored[0]}: needs a newer ckstore", object=what)
     return decode_record(_unsqueeze(stored[1:], stored[0], ref.raw_bytes, what), record_type, what)
+
+
+def _encode_record(record: msgspec.Struct) -> bytes:
+    """Refuses what no reader would accept, before anything is published."""
+    raw = msgspec.msgpack.encode(record)
+    if len(raw) >= MAX_RAW_BYTES:
+        raise UsageError(
+            f"one {type(record).__name__} takes {len(raw)} of at most {MAX_RAW_BYTES} bytes: "
+            "save fewer or smaller keys, values and tensors in one checkpoint, or larger chunks"
+        )
+    return raw
 
 
 def _check(header: bytes) -> int:
@@ -156,7 +169,7 @@ def _unsqueeze(stored: bytes, codec: int, raw_bytes: int, what: str) -> bytes:
             # INVARIANT: the declared size is bounded and checked before anything is allocated
             if zstandard.frame_content_size(stored) != raw_bytes:
                 raise FormatError(f"{what}: declared and stored sizes differ", object=what)
-            raw = zstandard.ZstdDecompressor().decompress(stored)
+            raw = zstandard.ZstdDecompressor().decompress(stored, allow_extra_data=False)
         except zstandard.ZstdError as error:
             raise FormatError(f"{what}: does not decompress: {error}", object=what) from error
     if len(raw) != raw_bytes:

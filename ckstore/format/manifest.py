@@ -13,7 +13,10 @@ from ckstore.tensor import dotted, item_bytes
 ROWS_PER_PAGE = 1024
 CHUNKS_PER_PAGE = 4096
 MAX_ROWS = 1 << 24
-MAX_DIMENSIONS = 128
+MAX_CHUNKS = 1 << 26
+MAX_DIMENSIONS = 64
+MAX_KEY_DEPTH = 8
+"""Deepest nesting of a tuple that is a key."""
 
 ManifestRow = NodeRow | ValueRow | TensorRow
 
@@ -66,18 +69,30 @@ def _to_page(table: Sequence[tuple[ManifestRow, ChunkColumns]]) -> ManifestPage:
 def from_pages(pages: Iterable[ManifestPage], what: str, chunk_elements: int) -> Table:
     """All rows with their columns, validated. Raises FormatError."""
     table: Table = []
+    n_chunks = 0
     for page in pages:
         at = 0
         for row in page.rows:
+            if not all(map(_is_key, row.path)):
+                raise FormatError(f"{what}: row {len(table)}: a key of its path is of an unknown type", object=what)
             n = sum(shard.n_chunks for shard in row.shards) if isinstance(row, TensorRow) else 0
             columns = ChunkColumns(page.chunk_ids[32 * at : 32 * (at + n)], page.quick_hashes[16 * at : 16 * (at + n)])
             if isinstance(row, TensorRow):
                 _check_tensor(row, columns, what, chunk_elements)
             table.append((row, columns))
             at += n
-        if len(page.chunk_ids) != 32 * at or len(page.quick_hashes) != 16 * at or len(table) > MAX_ROWS:
+        n_chunks += at
+        if len(page.chunk_ids) != 32 * at or len(page.quick_hashes) != 16 * at:
             raise FormatError(f"{what}: chunk columns do not fit the rows", object=what)
+        if len(table) > MAX_ROWS or n_chunks > MAX_CHUNKS:
+            raise FormatError(f"{what}: more than {MAX_ROWS} rows or {MAX_CHUNKS} chunks", object=what)
     return table
+
+
+def _is_key(key: object, depth: int = 0) -> bool:
+    if isinstance(key, list):
+        return depth < MAX_KEY_DEPTH and all(_is_key(part, depth + 1) for part in key)
+    return key is None or isinstance(key, (bool, int, float, str, bytes))
 
 
 def _check_tensor(row: TensorRow, columns: ChunkColumns, what: str, chunk_elements: int) -> None:
@@ -90,19 +105,24 @@ def _check_tensor(row: TensorRow, columns: ChunkColumns, what: str, chunk_elemen
     if row.inline is not None:
         fits = len(row.inline) == n_bytes and not row.shards
     else:
-        fits = len(row.shards) == 1 and row.shards[0].lengths == row.shape and columns.n_chunks == -(-n_bytes // step)
+        fits = columns.n_chunks == -(-n_bytes // step) and _is_whole(row)
     if not fits or len(columns.quick_hashes) != 16 * columns.n_chunks:
         raise FormatError(f"{what}: tensor {name}: its chunks do not add up to its size", object=what)
+
+
+def _is_whole(row: TensorRow) -> bool:
+    """Whether one shard covers the tensor: all that version 1 writes and reads."""
+    return [(shard.offsets, shard.lengths) for shard in row.shards] == [([0] * len(row.shape), row.shape)]
 
 
 def tensor_bytes(row: TensorRow) -> int:
     """Logical bytes of a tensor row; raises ValueError for a shape that is none."""
     if len(row.shape) > MAX_DIMENSIONS or any(length < 0 for length in row.shape):
         raise ValueError("bad shape")
-    n_bytes = prod(row.shape) * item_bytes(row.dtype)
-    if n_bytes >= 1 << 62:
+    # an empty tensor too must have lengths that multiply to something: no framework takes others
+    if prod(length or 1 for length in row.shape) * item_bytes(row.dtype) >= 1 << 62:
         raise ValueError("tensor too large")
-    return n_bytes
+    return prod(row.shape) * item_bytes(row.dtype)
 
 
 OPAQUE_CHUNK_BYTES = 1 << 20

@@ -15,6 +15,9 @@ LEASES = "lease"
 TEMPORARIES = "tmp"
 
 LAST_ROOT = 2**64 - 1
+MAX_ROOT = 1 << 62
+"""Greatest number a root may have: a stray file name can never use the numbers up."""
+
 _OBJECT = re.compile(r"([0-9]{1,20})-([0-9a-f]{16})-([0-9]{1,9})")
 _WRITER = re.compile(r"([0-9]{1,20})-([0-9a-f]{16})")
 _ROOT_KEY = re.compile(r"[0-9]{20}")
@@ -27,9 +30,8 @@ def root_key(number: int) -> str:
 
 def root_number(key: str) -> int | None:
     """Number of the root whose file name is `key`; None if it is no root key."""
-    if not _ROOT_KEY.fullmatch(key) or int(key) >= LAST_ROOT:
-        return None
-    return LAST_ROOT - int(key)
+    number = LAST_ROOT - int(key) if _ROOT_KEY.fullmatch(key) else 0
+    return number if 1 <= number <= MAX_ROOT else None
 
 
 def writer_of(name: str) -> str | None:

@@ -23,6 +23,7 @@ from blake3 import blake3
 
 from ckstore.errors import FormatError, IntegrityError
 from ckstore.format import columns, envelope
+from ckstore.format.frame import MAX_CHUNK_BYTES, MAX_FRAME_BYTES
 from ckstore.format.names import PACK
 from ckstore.format.records import PackTable
 
@@ -75,13 +76,31 @@ def table_bytes(footer: bytes, what: str) -> int:
     return length
 
 
-def parse_table(header: bytes, table: bytes, footer: bytes, what: str, digest: bytes | None = None) -> list[TableRow]:
-    """The rows of a pack's table, checked against its own digest and the one a reference gives."""
+def parse_table(
+    header: bytes, table: bytes, footer: bytes, what: str, digest: bytes | None = None, table_offset: int | None = None
+) -> list[TableRow]:
+    """The rows of a pack's table, checked against its own digest and the one a reference gives.
+
+    table_offset: where the table begins in the pack, which is where the last frame must end.
+    """
     found = blake3(header + table + footer[:8]).digest()
     if found != footer[8:40] or (digest is not None and found != digest):
         raise IntegrityError(f"{what}: BLAKE3 of the pack table does not match", object=what)
-    record = envelope.decode_record(table, PackTable, what)
-    n = len(record.chunk_ids) // 32
+    rows = _rows(envelope.decode_record(table, PackTable, what), what)
+    end = envelope.HEADER_BYTES
+    for row in rows:
+        if row.offset != end or row.frame_bytes > MAX_FRAME_BYTES or row.logical_bytes > MAX_CHUNK_BYTES:
+            raise FormatError(f"{what}: pack table with a gap or an impossible size at {end}", object=what)
+        end += row.frame_bytes
+    if table_offset is not None and table_offset != end:
+        raise FormatError(f"{what}: the frames end at {end}, but the pack table begins at {table_offset}", object=what)
+    return rows
+
+
+def _rows(record: PackTable, what: str) -> list[TableRow]:
+    n, rest = divmod(len(record.chunk_ids), 32)
+    if rest:
+        raise FormatError(f"{what}: columns do not fit together", object=what)
     ids = [record.chunk_ids[32 * i : 32 * i + 32] for i in range(n)]
     offsets = columns.unpack(record.offsets, "<u8", n, what)
     frame_bytes = columns.unpack(record.frame_bytes, "<u4", n, what)

@@ -6,9 +6,18 @@ default. Columns are flat little-endian arrays in `bytes`. Names of objects are 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
+
+# Limits that hold for whatever is read: a value outside them makes the object that holds it malformed.
+Size = Annotated[int, Meta(ge=0, le=1 << 62)]
+Name = Annotated[str, Meta(pattern=r"\A[0-9]{1,20}-[0-9a-f]{16}-[0-9]{1,9}\Z")]
+NameOrNone = Annotated[str, Meta(pattern=r"\A([0-9]{1,20}-[0-9a-f]{16}-[0-9]{1,9})?\Z")]
+Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
+DigestOrNone = Annotated[bytes, Meta(max_length=32)]
+WriteId = Annotated[bytes, Meta(min_length=16, max_length=16)]
 
 
 class _Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=False):
@@ -18,44 +27,44 @@ class _Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=False)
 class ObjectRef(_Record, frozen=True):
     """Names one object and the BLAKE3-256 of its header and head."""
 
-    name: str
-    digest: bytes
-    n_bytes: int
+    name: Name
+    digest: Digest
+    n_bytes: Size
     """Size of the whole file."""
 
 
 class PageRef(_Record, frozen=True):
     """One page of a manifest or closure; it may lie in an earlier object of the same kind."""
 
-    holder: str
+    holder: NameOrNone
     """Name of the object that holds the page; "" = this object."""
-    offset: int
-    stored_bytes: int
-    raw_bytes: int
-    digest: bytes
+    offset: Size
+    stored_bytes: Size
+    raw_bytes: Size
+    digest: Digest
     """BLAKE3-256 of the stored bytes."""
-    n_rows: int
+    n_rows: Size
 
 
 class Entry(_Record, frozen=True):
     """One checkpoint in the catalog: all that `ls` and references need."""
 
-    id: bytes
+    id: Digest
     """BLAKE3-256 of the first manifest's header and head; never changes."""
     run: str
     step: int
     time_ns: int
-    logical_bytes: int
-    stored_bytes: int
+    logical_bytes: Size
+    stored_bytes: Size
     manifest: ObjectRef
     closure: ObjectRef
-    parent: bytes
+    parent: DigestOrNone
     """Id of the checkpoint the deltas were taken against; b"" = none."""
     metrics: dict[str, float]
     tags: list[str]
     meta: dict[str, Any]
-    write_id: bytes
-    n_tensors: int
+    write_id: WriteId
+    n_tensors: Size
     extra: dict[str, Any]
 
 
@@ -63,36 +72,36 @@ class CatalogRef(_Record, frozen=True):
     """One catalog page, oldest first."""
 
     page: ObjectRef
-    n_entries: int
+    n_entries: Size
 
 
 class Condemned(_Record, frozen=True):
     """An object that gc wants gone, and the root number that condemned it."""
 
-    kind: int
-    name: str
-    number: int
+    kind: Annotated[int, Meta(ge=0, le=6)]
+    name: Name
+    number: Size
 
 
 class Root(_Record, frozen=True):
     """The head of a root object: the whole truth of the store at one commit."""
 
-    number: int
-    previous: bytes
+    number: Annotated[int, Meta(ge=1, le=1 << 62)]
+    previous: DigestOrNone
     """Digest of the root this one extends; b"" for root 1."""
-    write_id: bytes
+    write_id: WriteId
     major: int
-    chunk_elements: int
+    chunk_elements: Annotated[int, Meta(ge=1 << 10, le=1 << 20)]
     incompatible: list[str]
     readonly_compatible: list[str]
     compatible: list[str]
-    hash_seed: int
-    floor: int
+    hash_seed: Annotated[int, Meta(ge=0)]
+    floor: Size
     """Oldest writer epoch that may still commit."""
-    trimmed_to: int
+    trimmed_to: Size
     """Roots up to this number may have been removed."""
-    chain_cost_milli: int
-    chain_frames: int
+    chain_cost_milli: Size
+    chain_frames: Size
     catalog: list[CatalogRef]
     inline: list[Entry]
     segments: list[ObjectRef]
@@ -129,7 +138,7 @@ class TensorRow(_Record, frozen=True, tag="tensor"):
     path: list[Any]
     kind: str
     dtype: str
-    shape: list[int]
+    shape: list[Size]
     attrs: dict[str, Any]
     inline: bytes | None
     shards: list[Shard]
@@ -138,9 +147,9 @@ class TensorRow(_Record, frozen=True, tag="tensor"):
 class Shard(_Record, frozen=True):
     """A box of the global tensor that was saved by one writer; a plain tensor has one that covers it."""
 
-    offsets: list[int]
-    lengths: list[int]
-    n_chunks: int
+    offsets: list[Size]
+    lengths: list[Size]
+    n_chunks: Size
 
 
 class ManifestPage(_Record, frozen=True):
@@ -159,9 +168,9 @@ class Manifest(_Record, frozen=True):
     run: str
     step: int
     time_ns: int
-    write_id: bytes
-    logical_bytes: int
-    n_rows: int
+    write_id: WriteId
+    logical_bytes: Size
+    n_rows: Size
     pages: list[PageRef]
     extra: dict[str, Any]
 
@@ -189,16 +198,16 @@ class ClosurePage(_Record, frozen=True):
 class PackUse(_Record, frozen=True):
     """A pack that a closure needs and how many of its bytes."""
 
-    name: str
-    used_bytes: int
+    name: Name
+    used_bytes: Size
 
 
 class Closure(_Record, frozen=True):
     """The head of a closure: where the bytes of a checkpoint lie. gc reads this and no rows."""
 
-    n_rows: int
+    n_rows: Size
     packs: list[PackUse]
-    holders: list[list[Any]]
+    holders: list[tuple[int, Name]]
     """[kind, name] of every other manifest or closure that holds a page of this checkpoint."""
     pages: list[PageRef]
     extra: dict[str, Any]
@@ -208,8 +217,8 @@ class Segment(_Record, frozen=True):
     """The head of a segment: which packs it covers. Rows, sorted by chunk id, serve deduplication and repair."""
 
     packs: list[ObjectRef]
-    level: int
-    n_rows: int
+    level: Size
+    n_rows: Size
     fences: bytes
     """32 bytes a page: the first chunk id in it."""
     pages: list[PageRef]

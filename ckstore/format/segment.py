@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ckstore.errors import FormatError
 from ckstore.format import columns
+from ckstore.format.frame import MAX_FRAME_BYTES
 from ckstore.format.records import ObjectRef, Segment, SegmentPage
 
 ROWS_PER_PAGE = 4096
@@ -42,7 +43,7 @@ def _to_page(rows: Sequence[SegmentRow], position: dict[str, int]) -> SegmentPag
 
 
 def page_of(head: Segment, chunk_id: bytes) -> int | None:
-    """Number of the first page that may hold `chunk_id`; None if no page can."""
+    """Number of the last page that may hold `chunk_id`; None if no page can."""
     fences = [head.fences[i : i + 32] for i in range(0, len(head.fences), 32)]
     at = bisect_right(fences, chunk_id) - 1
     return at if at >= 0 else None
@@ -58,5 +59,7 @@ def from_page(head: Segment, page: SegmentPage, what: str) -> Iterable[SegmentRo
     if rest or max(pack_of, default=-1) >= len(head.packs):
         raise FormatError(f"{what}: columns do not fit together", object=what)
     for i in range(n):
-        chunk_id = page.chunk_ids[32 * i : 32 * i + 32]
-        yield SegmentRow(chunk_id, head.packs[pack_of[i]], offsets[i], frame_bytes[i], logical_bytes[i])
+        chunk_id, pack = page.chunk_ids[32 * i : 32 * i + 32], head.packs[pack_of[i]]
+        if frame_bytes[i] > MAX_FRAME_BYTES or offsets[i] + frame_bytes[i] > pack.n_bytes:
+            raise FormatError(f"{what}: a frame at {offsets[i]} lies beyond the end of pack {pack.name}", object=what)
+        yield SegmentRow(chunk_id, pack, offsets[i], frame_bytes[i], logical_bytes[i])

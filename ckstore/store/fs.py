@@ -235,3 +235,8 @@ def _at_most(buffers: list[memoryview], n_bytes: int) -> list[memoryview]:
         if n_bytes <= 0:
             break
     return chosen
+
+
+def process_id() -> int:
+    """The running process; a forked child has another."""
+    return os.getpid()

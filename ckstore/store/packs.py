@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
@@ -99,7 +99,7 @@ class PackReader:
                 held = self._open[name] = [self._open_pack(name), 0]
             held[1] += 1
             self._open.move_to_end(name)
-            self._evict()
+            self._evict(MAX_OPEN_FILES)
         try:
             yield held[0]
         finally:
@@ -112,9 +112,9 @@ class PackReader:
         except (FileNotFoundError, ValueError) as error:
             raise MissingObjectError(f"pack {name} is not in the store", object=f"pack {name}") from error
 
-    def _evict(self) -> None:
+    def _evict(self, limit: int) -> None:
         for name in [name for name, held in self._open.items() if held[1] == 0]:
-            if len(self._open) <= MAX_OPEN_FILES:
+            if len(self._open) <= limit:
                 return
             self._fs.close(self._open.pop(name)[0])
 
@@ -138,16 +138,7 @@ class PackReader:
         table = bytes(self.read(ref.name, max(start, 0), length))
         return pack.parse_table(header, table, footer, what, ref.digest)
 
-    def forget(self, names: Sequence[str]) -> None:
-        """Close packs that are about to be deleted."""
+    def close_idle(self) -> None:
+        """Close what no thread is reading: an open file would keep the space of a pack that a gc deletes."""
         with self._lock:
-            for name in names:
-                if name in self._open and self._open[name][1] == 0:
-                    self._fs.close(self._open.pop(name)[0])
-
-    def close(self) -> None:
-        """Close all."""
-        with self._lock:
-            for fd, _ in self._open.values():
-                self._fs.close(fd)
-            self._open.clear()
+            self._evict(0)

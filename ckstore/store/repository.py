@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from ckstore.errors import ForkedError, StoreNotFound, UsageError
 from ckstore.format.names import DIRECTORY, LEASES, ROOT, TEMPORARIES
 from ckstore.format.records import Root
 from ckstore.store import roots
-from ckstore.store.fs import LocalFs
+from ckstore.store.fs import LocalFs, process_id
 from ckstore.store.objects import Objects
 from ckstore.store.packs import PackReader
 from ckstore.store.segments import Segments
@@ -35,7 +34,7 @@ class Repository:
 
     def __init__(self, fs: LocalFs, readonly: bool = False) -> None:
         self.fs, self.readonly = fs, readonly
-        self._pid = os.getpid()
+        self._pid = process_id()
         self.roots = roots.Roots(fs)
         self.roots.newest()
         uuid = self.roots.uuid
@@ -60,12 +59,12 @@ class Repository:
 
     def check_process(self) -> None:
         """Raise ForkedError in a child of the process that opened the store."""
-        if os.getpid() != self._pid:
+        if process_id() != self._pid:
             raise ForkedError(f"{self.fs.root} was opened by process {self._pid}: open it again in this one")
 
     def close(self) -> None:
         """Let go of open files."""
-        self.packs.close()
+        self.packs.close_idle()
 
 
 def initialize(fs: LocalFs, settings: Settings) -> bool:
@@ -77,14 +76,15 @@ def initialize(fs: LocalFs, settings: Settings) -> bool:
     for directory in (*DIRECTORY.values(), LEASES, TEMPORARIES):
         fs.make_dir(directory)
     fs.sync_dir("")
-    fs.sync_dir(os.pardir)
-    return roots.create(fs, os.urandom(16), _first_root(settings), f"{TEMPORARIES}/0-{os.urandom(8).hex()}-0")
+    fs.sync_dir("..")
+    temporary = f"{TEMPORARIES}/0-{secrets.token_hex(8)}-0"
+    return roots.create(fs, secrets.token_bytes(16), _first_root(settings), temporary)
 
 
 def _first_root(settings: Settings) -> Root:
     return Root(
-        number=1, previous=b"", write_id=os.urandom(16), major=roots.MAJOR, chunk_elements=settings.chunk_elements,
-        incompatible=[], readonly_compatible=[], compatible=[], hash_seed=secrets.randbits(63), floor=0, trimmed_to=0,
-        chain_cost_milli=settings.chain_cost_milli, chain_frames=settings.chain_frames, catalog=[], inline=[],
-        segments=[], condemned=[], deleting=[], extra={},
+        number=1, previous=b"", write_id=secrets.token_bytes(16), major=roots.MAJOR,
+        chunk_elements=settings.chunk_elements, incompatible=[], readonly_compatible=[], compatible=[],
+        hash_seed=secrets.randbits(62), floor=0, trimmed_to=0, chain_cost_milli=settings.chain_cost_milli,
+        chain_frames=settings.chain_frames, catalog=[], inline=[], segments=[], condemned=[], deleting=[], extra={},
     )  # fmt: skip

@@ -5,7 +5,7 @@ Order of a commit: lease, read root, write objects, sync them and their director
 
 from __future__ import annotations
 
-import os
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -31,7 +31,7 @@ class Writer:
         self._seq = 0
         self._touched: set[int] = set()
         self.added_bytes = 0
-        self.write_id = os.urandom(16)
+        self.write_id = secrets.token_bytes(16)
         self.name, self._lease, self.root = self._begin()
         self.epoch = epoch_of(self.name) or 0
         self._packs: PackWriter | None = None
@@ -40,7 +40,7 @@ class Writer:
     def _begin(self) -> tuple[str, Lease, Root]:
         while True:
             # the lease comes before the root is read, so that a gc that could not see it had condemned nothing newer
-            name = f"{self._roots.newest_number()}-{os.urandom(8).hex()}"
+            name = f"{self._roots.newest_number()}-{secrets.token_hex(8)}"
             lease = Lease(self._fs, name)
             root = self._roots.newest()
             if (epoch_of(name) or 0) >= root.floor:

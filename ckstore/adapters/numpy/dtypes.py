@@ -32,7 +32,7 @@ _ML_DTYPES = frozenset((
     "float8_e8m0fnu", "int1", "int2", "int4", "uint1", "uint2", "uint4",
 ))  # fmt: skip
 _TIMES = re.compile(r"(datetime64|timedelta64)(\[(\d{1,9})?(Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?")
-_LONG = {"g": "longdouble", "G": "clongdouble"}
+_LONG = {np.longdouble: "longdouble", np.clongdouble: "clongdouble"}
 _LONG_BITS = int(np.finfo(np.longdouble).nmant)
 _MAX_ITEM_BYTES = 1 << 20
 _MAX_NESTING = 16
@@ -52,8 +52,8 @@ def describe(dtype: DType) -> Any:
         return ["struct", dtype.itemsize, dtype.isalignedstruct, _fields(dtype)]
     if not dtype.isnative:
         return [">", describe(dtype.newbyteorder("="))]
-    if dtype.char in _LONG:
-        return [_LONG[dtype.char], dtype.itemsize, _LONG_BITS]
+    if dtype.type in _LONG:  # not by dtype.char, which ml_dtypes use again
+        return [_LONG[dtype.type], dtype.itemsize, _LONG_BITS]
     if dtype.kind in "SU":
         return [dtype.kind, dtype.itemsize // (4 if dtype.kind == "U" else 1)]
     if dtype.name in _NATIVE or _TIMES.fullmatch(dtype.name) or _is_ml(dtype):
@@ -96,9 +96,9 @@ def significant(dtype: DType) -> np.ndarray[Any, np.dtype[np.uint8]]:
         for field, offset in (dtype.fields[name][:2] for name in dtype.names):
             mask[offset : offset + field.itemsize] |= significant(field)
         return mask
-    if dtype.char == "G":
+    if dtype.type is np.clongdouble:
         return np.tile(significant(np.dtype("g")), 2)
-    if dtype.char == "g" and _LONG_BITS == 63:
+    if dtype.type is np.longdouble and _LONG_BITS == 63:
         mask[:10] = 0xFF  # the x87 format: 80 bits in 12 or 16 bytes
         return mask
     mask[:] = 0xFF

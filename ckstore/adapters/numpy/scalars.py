@@ -16,7 +16,7 @@ def lower(value: np.generic) -> list[Any]:
     dtype = value.dtype
     if type(value) is not dtype.type or dtype.hasobject:
         raise RefusedError("not a NumPy scalar of a known kind")
-    data = np.frombuffer(np.asarray(value, dtype).tobytes(), np.uint8)
+    data = np.frombuffer(value.tobytes()[: dtype.itemsize], np.uint8)
     return [dtypes.describe(dtype), (data & dtypes.significant(dtype)).tobytes()]
 
 

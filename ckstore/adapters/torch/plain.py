@@ -32,7 +32,7 @@ def lift(kind: Any, data: Any) -> Any:
     """Inverse of lower()."""
     if kind == "Size" and isinstance(data, list) and all(type(n) is int and 0 <= n < 1 << 63 for n in data):
         return torch.Size(data)
-    if not isinstance(data, str):
+    if not isinstance(data, str) or kind == "Size":
         raise FormatError(f"malformed torch value {kind!r:.100}")
     if kind == "device":
         try:

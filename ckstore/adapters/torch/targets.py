@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -26,7 +27,11 @@ def device_of(row: TensorRow, device: Any) -> torch.device:
     device: also "saved" = where it was when it was saved, or a function from that device's name to the wanted one.
     """
     saved = row.attrs.get("device", "cpu")
-    asked = device(saved) if callable(device) else saved if device == "saved" else "cpu" if device is None else device
+    asked = "cpu" if device is None else device
+    if isinstance(asked, FunctionType):  # not callable(): torch.device is callable too
+        asked = asked(saved)
+    elif asked == "saved":
+        asked = saved
     try:
         return torch.device(asked)
     except (RuntimeError, TypeError) as error:

@@ -1,0 +1,142 @@
+"""The command line of the benchmarks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from bench import children, classes, codec, plot, report, results, storage, verdict
+from bench.cache import prepare
+from bench.codecs import CODECS
+from bench.peers import PEERS
+from bench.workloads import WORKLOADS
+from bench.workloads.common import SIZES
+
+size_option = click.option(
+    "--size", type=click.Choice(list(SIZES)), default="default", help="How big the workloads are."
+)
+small_option = click.option(
+    "--small", "size", flag_value="small", help="Seconds instead of minutes; writes no results."
+)
+large_option = click.option("--large", "size", flag_value="large", help="Wider and deeper models, more checkpoints.")
+out_option = click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for JSON and PNG [default: bench/results]."
+)
+
+
+@click.group()
+def main() -> None:
+    """Measure ckstore against its peers. Run from the repository root."""
+
+
+@main.command("storage")
+@size_option
+@small_option
+@large_option
+@out_option
+@click.option(
+    "--workload", "chosen", multiple=True, type=click.Choice(list(WORKLOADS)), help="Only this one; may be repeated."
+)
+@click.option("--peer", "peers", multiple=True, type=click.Choice(list(PEERS)), help="Only this one; may be repeated.")
+@click.option("--threads", default=1, show_default=True, help="Cores and threads that every peer gets.")
+@click.option(
+    "--scratch", type=click.Path(path_type=Path, exists=True), help="Where stores lie while they are measured."
+)
+def storage_command(
+    size: str, out: Path | None, chosen: tuple, peers: tuple, threads: int, scratch: Path | None
+) -> None:
+    """Bytes, seconds and memory to keep all checkpoints of real training runs."""
+    console, cells = report.console(), []
+    wanted = [name for name in PEERS if not peers or name in peers]
+    absent = {name: PEERS[name].missing() for name in wanted if PEERS[name].missing()}
+    for workload in chosen or WORKLOADS:
+        children.run(os.cpu_count() or 1, prepare, workload, size)
+        usable = [peer for peer in wanted if peer not in absent]
+        cells.extend(storage.measure(workload, peer, size, threads, scratch) for peer in usable)
+        mine = [cell for cell in cells if cell.workload == workload]
+        console.print(report.workload_table(WORKLOADS[workload].TITLE, mine, absent))
+    console.print(report.share_table(cells), report.depth_table(cells), report.NOISE)
+    folder = out or (None if size == "small" else results.FOLDER)
+    if folder:
+        _write_storage(cells, absent, size, threads, folder)
+    if any(cell.difference for cell in cells):
+        raise SystemExit(1)
+
+
+def _write_storage(cells: list[storage.Cell], absent: dict[str, str], size: str, threads: int, folder: Path) -> None:
+    body = {"size": size, "note": report.NOISE, "absent": absent, "cells": [cell.to_dict() for cell in cells]}
+    path = results.write("storage", threads, body, folder)
+    print(f"wrote {path}")
+    for workload in dict.fromkeys(cell.workload for cell in cells):
+        picture = path.with_name(f"{path.stem}-{workload}.png")
+        if not plot.cumulative(
+            WORKLOADS[workload].TITLE, [cell for cell in cells if cell.workload == workload], picture
+        ):
+            print("no pictures: matplotlib is not installed (pip install ckstore[plot])")
+            return
+
+
+@main.command("codec")
+@size_option
+@small_option
+@out_option
+@click.option(
+    "--codec", "chosen", multiple=True, type=click.Choice(list(CODECS)), help="Only this one; may be repeated."
+)
+@click.option("--kind", "kinds", multiple=True, help="Only kinds of tensors whose name holds this; may be repeated.")
+@click.option("--mib", default=8, show_default=True, help="Most MiB of each kind.")
+@click.option("--rounds", default=3, show_default=True, help="The best of so many counts.")
+def codec_command(size: str, out: Path | None, chosen: tuple, kinds: tuple, mib: int, rounds: int) -> None:
+    """Ratio and GB/s on one core, by kind of tensor, with and without hashing and checking."""
+    console = report.console()
+    absent = {name: CODECS[name].missing() for name in chosen or CODECS if CODECS[name].missing()}
+    children.run(os.cpu_count() or 1, prepare, "steps", size)
+    usable = tuple(name for name in chosen or CODECS if name not in absent)
+    found = children.run(1, codec.all_rows, size, mib << 20, rounds, usable, kinds)
+    for kind in dict.fromkeys(row.kind for row in found):
+        console.print(codec.table(kind, [row for row in found if row.kind == kind]))
+    for name, why in absent.items():
+        console.print(f"{name}: {why}")
+    folder = out or (None if size == "small" else results.FOLDER)
+    if folder:
+        body = {"size": size, "rounds": rounds, "absent": absent, "rows": [codec.to_dict(row) for row in found]}
+        console.print(f"wrote {results.write('codec', 1, body, folder)}")
+    if not all(row.exact for row in found):
+        raise SystemExit(1)
+
+
+@main.command("classes")
+@size_option
+@small_option
+@click.argument("workload", type=click.Choice(list(WORKLOADS)))
+def classes_command(size: str, workload: str) -> None:
+    """Where the bytes of one workload go, by class of tensor."""
+    children.run(os.cpu_count() or 1, prepare, workload, size)
+    report.console().print(classes.table(workload, children.run(1, classes.measure, workload, size)))
+
+
+@main.command("speed")
+@out_option
+@click.option("--gib", default=1.0, show_default=True, help="Size of the state that is timed.")
+@click.option("--memory-gib", default=4.0, show_default=True, help="Size of the state whose peak memory is measured.")
+@click.option("--rounds", default=3, show_default=True, help="The median of so many counts.")
+@click.option("--threads", default=os.cpu_count() or 1, show_default=True, help="Cores and threads for everybody.")
+@click.option(
+    "--scratch", type=click.Path(path_type=Path, exists=True), help="Where files lie while they are measured."
+)
+def speed_command(
+    out: Path | None, gib: float, memory_gib: float, rounds: int, threads: int, scratch: Path | None
+) -> None:
+    """Seconds and memory to save and load one big state, against torch.save and the limits that are promised."""
+    console = report.console()
+    times, memory = verdict.timings(gib, rounds, threads, scratch), verdict.peaks(memory_gib, threads, scratch)
+    found = verdict.promises(times, memory)
+    console.print(verdict.timing_table(times, gib), verdict.promise_table(found, memory_gib))
+    body = {"gib": gib, "memory_gib": memory_gib, **verdict.to_dict(times, memory, found)}
+    console.print(f"wrote {results.write('speed', threads, body, out or results.FOLDER)}")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m bench")

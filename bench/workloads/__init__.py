@@ -1,0 +1,19 @@
+"""Real training runs, one module each: seeded, trained on this machine, cached as one torch file a checkpoint."""
+
+from __future__ import annotations
+
+from bench.workloads import compressed, convnet, embedding, gpt_bf16, gpt_fp32, lora, low_bytes, steps
+
+WORKLOADS = {
+    "gpt_fp32": gpt_fp32,
+    "gpt_bf16": gpt_bf16,
+    "convnet": convnet,
+    "lora": lora,
+    "embedding": embedding,
+    "compressed": compressed,
+    "low_bytes": low_bytes,
+}
+"""The rows of the storage benchmark, in the order of its table."""
+
+ALL = {**WORKLOADS, "steps": steps}
+"""Also the run whose tensors the codec benchmark takes."""
