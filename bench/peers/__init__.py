@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench.ckstore_peer import Ckstore
 from bench.peers.backup import Borg, Restic
 from bench.peers.base import Peer
 from bench.peers.blocks import BlockDedup
+from bench.peers.ckstore import Ckstore
 from bench.peers.files import SafeTensors, TorchSave, TorchZstd
 from bench.peers.planes import Planes, XorPlanes
 from bench.peers.zipnn import XorZipnn, Zipnn

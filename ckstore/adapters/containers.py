@@ -21,7 +21,6 @@ _FACTORIES: dict[Any, Any] = {
     "": None, "bool": bool, "bytes": bytes, "dict": dict, "float": float, "int": int, "list": list,
     "OrderedDict": OrderedDict, "set": set, "str": str, "tuple": tuple,
 }  # fmt: skip
-_UNKNOWN = object()
 _MAX_HOLES = 1 << 24
 
 
@@ -99,10 +98,10 @@ def _mapping(kind: str, attrs: dict[str, Any], children: Sequence[tuple[Any, Any
         if "metadata" in attrs:
             found._metadata = plain.unpack(attrs["metadata"])  # type: ignore[attr-defined]  # as torch does
     elif kind == "defaultdict":
-        factory = _FACTORIES.get(attrs.get("factory", ""), _UNKNOWN)
-        if factory is _UNKNOWN:
-            raise FormatError(f"unknown default factory {attrs.get('factory')!r:.100}")
-        found = defaultdict(factory)
+        name = attrs.get("factory")
+        if not isinstance(name, str) or name not in _FACTORIES:
+            raise FormatError(f"unknown default factory {name!r:.100}")
+        found = defaultdict(_FACTORIES[name])
     found.update(children)
     if len(found) != len(children):
         raise FormatError("two rows have one path")

@@ -46,7 +46,7 @@ def unpack(data: bytes | bytearray | memoryview, *, without_torch: bool = False)
     """
     try:
         raw = msgspec.msgpack.decode(data)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, TypeError, UnicodeDecodeError) as error:
         raise FormatError(f"malformed plain value: {error}") from error
     return _lift(raw, 0, without_torch)
 

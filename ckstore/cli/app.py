@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import click
 
+from ckstore import __version__
 from ckstore.cli.check import verify
 from ckstore.cli.demo import demo
 from ckstore.cli.export import export
@@ -52,13 +52,6 @@ class App(click.Group):
         return list(self.commands)
 
 
-def _version() -> str:
-    try:
-        return version("ckstore")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "unknown"
-
-
 @click.group(
     cls=App,
     name="ckstore",
@@ -66,7 +59,7 @@ def _version() -> str:
     "format · 70 a bug in ckstore · 130 interrupted.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(_version(), prog_name="ckstore", message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name="ckstore", message="%(prog)s %(version)s")
 def main() -> None:
     """Keep every training checkpoint, bit-exact, at the cost of what changed.
 

@@ -39,10 +39,7 @@ def demo(directory: Path, steps: int, every: int, tiny: bool, as_json: bool) -> 
     kept_bytes, seconds.
     """
     if find_spec("torch") is None:
-        raise UnsupportedError(
-            "the demo trains with PyTorch, which is not installed: pip install torch "
-            "(without CUDA: pip install torch --index-url https://download.pytorch.org/whl/cpu)"
-        )
+        raise UnsupportedError("the demo trains with PyTorch, which is not installed: pip install torch")
     if steps % every or steps // every < 4:
         raise UsageError(f"--steps {steps} must be --every {every} times 4 or more")
     begin = perf_counter()

@@ -1,6 +1,6 @@
 /* round: floats to a narrower kind, in integer arithmetic. See ck_kernels.h. */
 
-/* x, a float of `se` exponent and `sm` mantissa bits, as one of `de` and `dm` bits. NaN keeps sign and top payload. */
+/* x, a float of `se` exponent and `sm` mantissa bits, as one of fewer: `de` and `dm`. NaN keeps sign and top payload. */
 CK_INLINE uint64_t ck_narrow(uint64_t x, unsigned se, unsigned sm, unsigned de, unsigned dm) {
     const uint64_t one = 1, inf = ((one << se) - 1) << sm, dst_inf = ((one << de) - 1) << dm;
     const int64_t rebias = (int64_t)((one << (se - 1)) - (one << (de - 1)));
@@ -10,7 +10,7 @@ CK_INLINE uint64_t ck_narrow(uint64_t x, unsigned se, unsigned sm, unsigned de, 
     uint64_t mantissa = a & ((one << sm) - 1), kept = ((uint64_t)exponent << sm) | mantissa;
     unsigned drop = sm - dm;
     if (exponent >= (int64_t)(one << de) - 1) return sign | dst_inf;
-    if (exponent <= 0 && se != de) { /* subnormal in the narrower kind */
+    if (exponent <= 0) { /* subnormal in the narrower kind */
         if (exponent < -(int64_t)dm) return sign;
         drop += (unsigned)(1 - exponent);
         kept = mantissa | one << sm;

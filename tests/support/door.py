@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
+from ckstore.engine.session import Session
 from ckstore.store import fs, leases
 
 READS = frozenset({"open", "read", "list", "stat"})
@@ -129,18 +132,31 @@ class Door:
             op = Op("rename", local.locate(source), local.locate(path))
             self._passed(op, lambda: rename_new(local, source, path))
 
-        before = fs.os, leases.os  # type: ignore[attr-defined]  # the modules' own `os`, not part of their face
-        fs.os = leases.os = self  # type: ignore[attr-defined]  # as above
-        fs.LocalFs.rename_new = passed  # type: ignore[method-assign]  # put back below
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fs.LocalFs, "rename_new", passed)
+            for module in (fs, leases):
+                patch.setattr(module, "os", self)
             yield self
-        finally:
-            fs.os, leases.os = before  # type: ignore[attr-defined]  # as above
-            fs.LocalFs.rename_new = rename_new  # type: ignore[method-assign]  # as above
 
 
-class NoSync(Door):
-    """For checks that need no durability of their own: nothing is flushed, so they run at memory speed."""
+class NoSync:
+    """For checks that need no durability of their own: an `os` that flushes nothing."""
 
-    def fsync(self, fd: int) -> None:
-        pass
+    fsync = staticmethod(lambda _: None)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+
+@contextmanager
+def quickly() -> Iterator[None]:
+    """For small checks by the thousand: nothing is flushed, and no worker threads are started."""
+
+    def in_order(_: Session, work: Callable[[Any], Any], items: Iterable[Any], ahead: int) -> Iterator[Any]:
+        return map(work, items)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Session, "map", in_order)
+        for module in (fs, leases):
+            patch.setattr(module, "os", NoSync())
+        yield

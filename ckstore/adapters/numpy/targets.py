@@ -24,7 +24,7 @@ def dtype_of(row: TensorRow, path: Path) -> dtypes.DType:
     if row.kind.startswith("torch."):
         name = row.attrs.get("dtype", row.dtype)
         try:
-            return dtypes.parse(name)
+            return dtypes.parse(None if "dtype" in row.attrs else name)  # what torch alone has is stored opaque
         except (FormatError, UnsupportedError) as error:
             raise UsageError(
                 f"{where(path)} is a torch tensor of {name}, which NumPy has not: load it as torch"

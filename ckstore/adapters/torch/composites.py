@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ckstore.adapters.torch import quantised, sparse, subclasses
-from ckstore.errors import FormatError
+from ckstore.errors import CkError, FormatError
 
 Parts = tuple[str, dict[str, Any], dict[str, Any]]
 
@@ -28,6 +28,8 @@ def assemble(kind: str, attrs: dict[str, Any], parts: dict[str, Any]) -> torch.T
             try:
                 made: torch.Tensor = module.assemble(kind, attrs, parts)
                 return made
+            except CkError:
+                raise
             except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
                 raise FormatError(f"the parts of a {kind} do not fit together: {error}") from error
     raise FormatError(f"unknown composite {kind!r:.100}")

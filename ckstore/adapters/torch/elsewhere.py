@@ -14,7 +14,8 @@ from ckstore.tensor import Destination
 
 def reader(tensor: torch.Tensor) -> Callable[[int, int], memoryview]:
     """TensorView.read: private host copies of the range asked for, and no more."""
-    items, size = _items(tensor), tensor.dtype.itemsize
+    lazy = tensor.is_conj() or tensor.is_neg()
+    items, size = _items(tensor) if lazy else carried(_items(tensor)), tensor.dtype.itemsize
 
     def read(start: int, stop: int) -> memoryview:
         first = start // size

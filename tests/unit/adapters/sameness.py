@@ -42,7 +42,7 @@ def assert_same(a: Any, b: Any, at: str = "state") -> None:
 
 def tensor_bytes(tensor: torch.Tensor) -> bytes:
     """The bytes of a dense tensor in logical C order."""
-    plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+    plain = tensor.detach().resolve_conj().resolve_neg()
     return plain.view(INTEGERS[plain.dtype.itemsize]).numpy().tobytes()
 
 

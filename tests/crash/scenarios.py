@@ -1,0 +1,163 @@
+"""What is done to a store while it is recorded, and what it then must hold, whenever it crashed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import ckstore
+from tests.support.recording import Recorder
+from tests.support.states import CHUNK, Key, state_of
+
+
+@dataclass(frozen=True)
+class Save:
+    """A checkpoint and its tags."""
+
+    key: Key
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Delete:
+    """The end of a checkpoint."""
+
+    key: Key
+
+
+@dataclass
+class Play:
+    """A store under recording: every verb is marked when it begins and when it has returned."""
+
+    path: Path
+    recorder: Recorder
+
+    def open(self, create: bool = False) -> ckstore.Store:
+        if not create:
+            return ckstore.open(self.path)
+        self.recorder.mark("init", acknowledged=False)
+        store = ckstore.open(self.path, create=True, chunk_elements=CHUNK)
+        self.recorder.mark("init", acknowledged=True)
+        return store
+
+    def save(self, store: ckstore.Store, run: str, step: int, tags: tuple[str, ...] = ()) -> None:
+        what = Save((run, step), tags)
+        self.recorder.mark(what, acknowledged=False)
+        store.save(state_of(run, step), run=run, step=step, tags=tags)
+        self.recorder.mark(what, acknowledged=True)
+
+    def delete(self, store: ckstore.Store, run: str, step: int) -> None:
+        what = Delete((run, step))
+        self.recorder.mark(what, acknowledged=False)
+        store.delete(f"{run}@{step}")
+        self.recorder.mark(what, acknowledged=True)
+
+
+def fill(path: Path, *saved: Key, deleted: tuple[Key, ...] = ()) -> None:
+    """A store made before the recording begins."""
+    with ckstore.open(path, create=True, chunk_elements=CHUNK) as store:
+        for run, step in saved:
+            store.save(state_of(run, step), run=run, step=step)
+        for run, step in deleted:
+            store.delete(f"{run}@{step}")
+
+
+def before_commit(store: ckstore.Store, act: Callable[[], None]) -> None:
+    """Do `act` when everything of the store's next commit is written but its root."""
+    roots = store._session.repo.roots
+    publish = roots.publish
+
+    def late(root, temporary):
+        roots.publish = publish
+        act()
+        return publish(root, temporary)
+
+    roots.publish = late
+
+
+def init(play: Play) -> None:
+    play.open(create=True).close()
+
+
+def first_save(play: Play) -> None:
+    with play.open() as store:
+        play.save(store, "main", 0)
+
+
+def delta_save(play: Play) -> None:
+    with play.open() as store:
+        play.save(store, "main", 1)
+        play.save(store, "main", 2)
+
+
+def save_with_tags(play: Play) -> None:
+    with play.open() as store:
+        play.save(store, "main", 1, ("best", "good"))
+
+
+def delete(play: Play) -> None:
+    with play.open() as store:
+        play.delete(store, "main", 0)
+        play.delete(store, "main", 2)
+
+
+def collect(play: Play) -> None:
+    with play.open() as store:
+        store.gc(grace_s=0)
+
+
+def two_savers(play: Play) -> None:
+    """The second commits when the first is about to: the first finds its number taken and goes on from there."""
+    with play.open() as first, play.open() as second:
+        before_commit(first, lambda: play.save(second, "other", 1))
+        play.save(first, "main", 1)
+        play.save(second, "other", 2)
+
+
+def saver_beside_gc(play: Play) -> None:
+    """What a saver takes over from its parent is condemned before it commits, and comes back with it."""
+    with play.open() as saver, play.open() as other:
+
+        def condemn() -> None:
+            play.delete(other, "main", 0)
+            other.gc(grace_s=0)
+
+        before_commit(saver, condemn)
+        play.save(saver, "main", 1)
+        other.gc(grace_s=0)
+
+
+def run_life(play: Play) -> None:
+    """Everything once, from nothing."""
+    with play.open(create=True) as store:
+        for step in range(3):
+            play.save(store, "main", step)
+        play.delete(store, "main", 0)
+        store.gc(grace_s=0)
+        play.save(store, "main", 3)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`prepare` makes the store, unrecorded; `act` is recorded."""
+
+    act: Callable[[Play], None]
+    saved: tuple[Key, ...] | None = ()
+    """None: there is no store yet."""
+    deleted: tuple[Key, ...] = ()
+
+
+_RUN = tuple(("main", step) for step in range(3))
+SCENARIOS = {
+    "init": Scenario(init, None),
+    "first save": Scenario(first_save),
+    "delta save": Scenario(delta_save, _RUN[:1]),
+    "save with tags": Scenario(save_with_tags, _RUN[:1]),
+    "delete": Scenario(delete, _RUN),
+    "gc": Scenario(collect, (*_RUN, ("other", 0)), _RUN[:2]),
+    "gc of everything": Scenario(collect, _RUN, _RUN),
+    "two savers": Scenario(two_savers, _RUN[:1]),
+    "saver beside gc": Scenario(saver_beside_gc, (*_RUN[:1], ("other", 0))),
+    "a life": Scenario(run_life, None),
+}

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import ckstore
+from ckstore.cli import main
+
+COMMANDS = ["init", "demo", "ls", "show", "stats", "du", "tag", "untag", "annotate", "rm", "gc", "verify", "export"]
+PROGRAM = [sys.executable, "-m", "ckstore"]
+
+
+def test_the_commands_are_these() -> None:
+    assert list(main.commands) == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command_has_an_example_and_its_json_keys(cli, command: str) -> None:
+    result = cli(command, "--help")
+    assert result.exit_code == 0
+    assert f"Example: ckstore {command} " in result.stdout
+    assert "JSON: " in result.stdout
+    assert "--json" in result.stdout
+
+
+def test_the_version_is_that_of_the_package(cli) -> None:
+    result = cli("--version")
+    assert (result.exit_code, result.stdout) == (0, f"ckstore {ckstore.__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [["lss"], ["ls"], ["ls", "x", "--no-such"], ["gc", "x", "--grace", "-1"]])
+def test_a_wrong_command_line_is_one_line_and_exit_code_2(cli, arguments: list[str]) -> None:
+    result = cli(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("ckstore: error: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_importing_the_command_line_imports_no_framework() -> None:
+    code = "import ckstore.cli, sys; print([m for m in ('torch', 'safetensors') if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_a_real_process_prints_json_and_exits_0(path: str) -> None:
+    run = subprocess.run([*PROGRAM, "ls", path, "--json"], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert len(json.loads(run.stdout)["checkpoints"]) == 5
+
+
+def test_a_real_process_reports_an_error_on_stderr_without_a_traceback(tmp_path) -> None:
+    run = subprocess.run([*PROGRAM, "ls", str(tmp_path / "none")], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (3, "")
+    assert run.stderr.startswith("ckstore: error: no ckstore store at ")
+    assert run.stderr.count("\n") == 1
+
+
+def test_a_reader_that_leaves_early_is_no_reason_to_complain(path: str) -> None:
+    with subprocess.Popen([*PROGRAM, "ls", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        complaint = process.stderr.read()
+    assert (process.returncode, complaint) == (141, b"")
+
+
+def test_ctrl_c_ends_a_command_with_130_and_no_traceback(path: str) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from ckstore import api\n"
+        "from ckstore.cli import main\n"
+        f"api.Store.verify = lambda *_, **__: os.kill(os.getpid(), signal.{signal.SIGINT.name}) or signal.pause()\n"
+        f"sys.argv = ['ckstore', 'verify', {path!r}]\n"
+        "main()\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (130, "")
+    assert run.stderr.split() == ["ckstore:", "interrupted"]

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import ckstore
+from ckstore.cli import remove
+
+
+def _refs(path: str) -> list[str]:
+    with ckstore.open(path, readonly=True) as store:
+        return [checkpoint.ref for checkpoint in store.checkpoints()]
+
+
+def _disk_bytes(path: str) -> int:
+    return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
+
+
+def test_rm_then_gc_frees_what_rm_said(cli, path: str) -> None:
+    with ckstore.open(path) as store:
+        store.gc()
+    before = _disk_bytes(path)
+    said = json.loads(cli("rm", path, "other/run@1", "main@40", "--yes", "--json").stdout)
+    assert [each["ref"] for each in said["deleted"]] == ["other/run@1", "main@40"]
+    assert _refs(path) == ["main@10", "main@20", "main@30"]
+    planned = json.loads(cli("gc", path, "--dry-run", "--json").stdout)
+    done = json.loads(cli("gc", path, "--json").stdout)
+    assert planned["dry_run"] is True
+    assert planned["condemned_bytes"] >= said["exclusive_bytes"] > 30_000
+    assert done["freed_bytes"] >= planned["condemned_bytes"]
+    assert _disk_bytes(path) < before - said["exclusive_bytes"] + 8192  # the roots of these commits stay for a while
+
+
+def test_rm_says_what_it_frees_before_it_asks(cli, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remove, "_agreed", lambda as_json: click.confirm("delete?"))
+    result = cli("rm", path, "other/run@1", answer="n\n")
+    before, _, _ = result.stdout.partition("delete?")
+    assert "deleting frees " in before
+    assert "other/run@1" in before
+    assert (result.exit_code, result.stderr) == (0, "nothing deleted\n")
+    assert len(_refs(path)) == 5
+
+
+def test_rm_deletes_when_the_answer_is_yes(cli, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remove, "_agreed", lambda as_json: click.confirm("delete?"))
+    result = cli("rm", path, "main@40", answer="y\n")
+    assert "deleted 1 checkpoint; `ckstore gc" in result.stdout
+    assert "main@40" not in _refs(path)
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_rm_needs_yes_where_nobody_can_be_asked(cli, path: str, more: list[str]) -> None:
+    result = cli("rm", path, "main@40", *more)
+    assert result.exit_code == 2
+    assert "needs --yes" in result.stderr
+    assert len(_refs(path)) == 5
+
+
+def test_rm_asks_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(click, "confirm", lambda *_, **__: True)
+    assert remove._agreed(as_json=False) is True
+
+
+def test_rm_of_a_tagged_checkpoint_is_a_conflict_and_deletes_nothing_else(cli, path: str) -> None:
+    result = cli("rm", path, "main@40", "main@20", "--yes")
+    assert result.exit_code == 4
+    assert "main@20 is tagged good" in result.stderr
+    assert len(_refs(path)) == 5
+
+
+def test_rm_with_one_unknown_reference_deletes_nothing(cli, path: str) -> None:
+    assert cli("rm", path, "main@40", "main@99", "--yes").exit_code == 3
+    assert len(_refs(path)) == 5
+
+
+def test_rm_resolves_all_references_before_it_deletes(cli, path: str) -> None:
+    result = cli("rm", path, "latest", "other/run@latest", "other/run@1", "--yes", "--json")
+    assert [each["ref"] for each in json.loads(result.stdout)["deleted"]] == ["other/run@1"]
+    assert _refs(path) == ["main@10", "main@20", "main@30", "main@40"]
+
+
+def test_rm_dry_run_deletes_nothing(cli, path: str) -> None:
+    result = cli("rm", path, "latest", "--dry-run")
+    assert (result.exit_code, "deleting frees" in result.stdout) == (0, True)
+    assert len(_refs(path)) == 5
+
+
+def test_gc_of_a_clean_store_says_so(cli, path: str) -> None:
+    cli("gc", path)
+    result = cli("gc", path)
+    assert (result.exit_code, result.stdout) == (0, "nothing to free\nfreed 0 B, 0 files\n")
+
+
+def test_gc_says_before_and_after_what_is_freed(cli, path: str) -> None:
+    cli("rm", path, "other/run@1", "--yes")
+    before, after = cli("gc", path, "--grace", "0").stdout.splitlines()
+    assert " to free, in " in before
+    assert after.startswith("freed ")
+
+
+def test_gc_dry_run_frees_nothing(cli, path: str) -> None:
+    cli("rm", path, "other/run@1", "--yes")
+    before = _disk_bytes(path)
+    result = cli("gc", path, "--dry-run")
+    assert " to free, in " in result.stdout
+    assert _disk_bytes(path) == before

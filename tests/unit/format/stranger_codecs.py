@@ -1,0 +1,149 @@
+"""The codecs of FORMAT.md §7.4, written from that page alone, with Python's integers: the stranger's half of a reader."""
+
+from __future__ import annotations
+
+import struct
+from fractions import Fraction
+
+import zstandard
+
+Stream = tuple[int, bytes]
+
+
+def decode(codec: int, params: bytes, payload: bytes, bases: list[bytes], n: int) -> bytes:
+    """The chunk of `n` bytes."""
+    if codec == 0:
+        return payload
+    if codec == 1:
+        return params * (n // len(params))
+    if codec in (2, 4):
+        return _planes(params, payload, bases[0] if codec == 4 else None, n)
+    if codec == 3:
+        return _differences(params, payload, bases[0], n)
+    assert codec == 5
+    return _rounded(params[0], bases[0])
+
+
+def _streams(data: bytes, n_streams: int) -> list[Stream]:
+    at, found = 5 * n_streams, []
+    for i in range(n_streams):
+        tier, size = struct.unpack("<BI", data[5 * i : 5 * i + 5])
+        found.append((tier, data[at : at + size]))
+        at += size
+    assert at == len(data)
+    return found
+
+
+def _stream(stream: Stream, n: int) -> bytes:
+    tier, stored = stream
+    if tier == 0:
+        data = stored
+    elif tier == 1:
+        data = stored * n
+    elif tier == 2:
+        data = zstandard.ZstdDecompressor().decompress(stored)
+    else:
+        assert tier == 3
+        data = _sparse(stored, n)
+    assert len(data) == n
+    return data
+
+
+def _sparse(stored: bytes, n: int) -> bytes:
+    left_out, count = struct.unpack("<BI", stored[:5])
+    bitmap, others = _streams(stored[5:], 2)
+    rest = iter(_stream(others, count))
+    data = bytes(next(rest) if bit else left_out for bit in _bits(_stream(bitmap, (n + 7) // 8), n))
+    assert next(rest, None) is None
+    return data
+
+
+def _bits(data: bytes, n: int) -> list[int]:
+    bits = [byte >> i & 1 for byte in data for i in range(8)]
+    assert not any(bits[n:])
+    return bits[:n]
+
+
+def _elements(data: bytes, width: int) -> list[int]:
+    return [int.from_bytes(data[i : i + width], "little") for i in range(0, len(data), width)]
+
+
+def _planes(params: bytes, payload: bytes, base: bytes | None, n_bytes: int) -> bytes:
+    layout, width, flags, n_holes = params[:4]
+    assert (layout, flags & ~1) == (0, 0)
+    holes = _elements(params[4:], width)
+    counts = [n_bytes // width, *_elements(payload[: 4 * n_holes], 4)]
+    streams = _streams(payload[4 * n_holes :], n_holes + width)
+    bitmaps = [_bits(_stream(streams[i], (counts[i] + 7) // 8), counts[i]) for i in range(n_holes)]
+    planes = [_stream(stream, counts[-1]) for stream in streams[n_holes:]]
+    left = [int.from_bytes(item, "little") for item in (bytes(column) for column in zip(*planes, strict=True))]
+    if flags & 1:
+        left = [x >> 1 | (x & 1) << (8 * width - 1) for x in left]
+    if base is not None:
+        left = [x ^ b for x, b in zip(left, _elements(base, width), strict=True)]
+    for hole, bitmap in zip(reversed(holes), reversed(bitmaps), strict=True):
+        rest = iter(left)
+        left = [next(rest) if bit else hole for bit in bitmap]
+        assert next(rest, None) is None
+    return b"".join(x.to_bytes(width, "little") for x in left)
+
+
+def _differences(params: bytes, payload: bytes, base: bytes, n_bytes: int) -> bytes:
+    layout, width, flags = params
+    assert (layout, flags & ~1) == (0, 0)
+    word, e = 8 * width, {8: 6, 16: 3, 32: 2, 64: 1}[8 * width]
+    (bits_tier, bits), symbols = _streams(payload, 2)
+    assert bits_tier == 0
+    stream, at, found = int.from_bytes(bits, "little"), 0, []
+
+    def order(v: int) -> int:
+        return v ^ ((1 << word - 1) - 1) if flags and v >> (word - 1) else v
+
+    for t, b in zip(_stream(symbols, n_bytes // width), _elements(base, width), strict=True):
+        s, u = t % 2, t // 2
+        k = max(0, (u >> e) - 1)
+        assert k <= word - 2 - e
+        r = stream >> at & ((1 << k) - 1)
+        at += k
+        g = ((u - (k << e)) << k) + r
+        d = (1 << word) - 1 - g if s else g
+        found.append(order((order(b) + d) % (1 << word)))
+    assert len(bits) == (at + 7) // 8
+    assert stream >> at == 0
+    return b"".join(x.to_bytes(width, "little") for x in found)
+
+
+def _rounded(kind: int, base: bytes) -> bytes:
+    source = [(8, 23), (8, 23), (11, 52)][kind]
+    target = [(8, 7), (5, 10), (8, 23)][kind]
+    size = (1 + sum(source)) // 8
+    out = [_narrow(x, source, target, all_ones=kind == 0) for x in _elements(base, size)]
+    return b"".join(x.to_bytes(size // 2, "little") for x in out)
+
+
+def _narrow(x: int, source: tuple[int, int], target: tuple[int, int], all_ones: bool) -> int:
+    """One float in other widths, by exact arithmetic: the nearest of all values there are, ties to an even pattern."""
+    (se, sm), (de, dm) = source, target
+    sign, magnitude = x >> (se + sm) << (de + dm), x & ((1 << se + sm) - 1)
+    infinity = ((1 << de) - 1) << dm
+    payload = magnitude & ((1 << sm) - 1)
+    if magnitude >> sm == (1 << se) - 1:
+        if not payload:
+            return sign | infinity
+        return 0xFFFF if all_ones else sign | infinity | 1 << (dm - 1) | payload >> (sm - dm)
+    value = _value(magnitude, se, sm)
+    low, high = 0, infinity  # of positive floats the patterns are in the order of the values
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _value(middle, de, dm) <= value else (low, middle)
+    below, above = value - _value(low, de, dm), _value(high, de, dm) - value
+    return sign | (low if below < above or (below == above and low % 2 == 0) else high)
+
+
+def _value(pattern: int, exponent_bits: int, mantissa_bits: int) -> Fraction:
+    """Value of a positive float; infinity counts as the power of two it stands in for."""
+    bias = (1 << (exponent_bits - 1)) - 1
+    exponent, mantissa = pattern >> mantissa_bits, pattern & ((1 << mantissa_bits) - 1)
+    if exponent:
+        mantissa += 1 << mantissa_bits
+    return Fraction(mantissa) * Fraction(2) ** (max(exponent, 1) - bias - mantissa_bits)
