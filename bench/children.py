@@ -15,8 +15,6 @@ def run(threads: int, function: Callable[..., Any], *arguments: Any) -> Any:
     """`function(*arguments)` in a new process that is held to `threads` cores. Errors are raised here."""
     context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     if sys.platform == "linux":
-        context.set_forkserver_preload(
-            ["torch", "rich", "zstandard", "bench.states"]
-        )  # a new process in 20 ms, not 2 s
+        context.set_forkserver_preload(["torch", "bench.storage"])  # a new process in 50 ms, not 2 s
     with ProcessPoolExecutor(1, mp_context=context, initializer=machine.limit_threads, initargs=(threads,)) as pool:
         return pool.submit(function, *arguments).result()

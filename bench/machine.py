@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import ckstore
+
 PACKAGES = (
     "ckstore",
     "torch",
@@ -35,7 +37,8 @@ def describe(threads: int) -> dict[str, Any]:
         "threads": threads,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {name: version_of(name) for name in PACKAGES}
+        "versions": {"ckstore": ckstore.__version__}
+        | {name: version_of(name) for name in PACKAGES}
         | {name: tool_version(command) for name, command in TOOLS.items()},
     }
 

@@ -34,12 +34,14 @@ class Promise:
 def timings(gib: float, rounds: int, threads: int, scratch: Path | None) -> dict[str, list[float]]:
     """Every figure of save_seconds() and load_seconds(), one value a round, each round in new processes."""
     found: dict[str, list[float]] = {}
-    for _ in range(rounds):
+    n_bytes = int(gib * 2**30)
+    for turn in range(rounds):
         with tempfile.TemporaryDirectory(prefix="ckstore-bench-", dir=scratch) as folder:
-            for function in (speed.save_seconds, speed.load_seconds):
-                for name, value in children.run(threads, function, int(gib * 2**30), Path(folder)).items():
-                    found.setdefault(name, []).append(value)
-            os.sync()  # the removal of one round's files must not be paid by the next round
+            saved = children.run(threads, speed.save_seconds, n_bytes, Path(folder), turn)
+            loaded = children.run(threads, speed.load_seconds, n_bytes, Path(folder))
+        for name, value in (saved | loaded).items():
+            found.setdefault(name, []).append(value)
+        os.sync()  # the removal of one round's files must not be paid by the next round
     return found
 
 

@@ -1,6 +1,11 @@
 """ckstore: keeps every checkpoint of every training run, bit-exact, at the cost of what really changed."""
 
-from ckstore.api import Checkpoint, Store, open
+import sys
+
+if sys.platform == "win32" or sys.byteorder != "little":
+    raise ImportError("ckstore runs on little-endian Linux and macOS; on Windows use it inside WSL")
+
+from ckstore.api import Checkpoint, Store, open  # the refusal above must come first
 from ckstore.errors import (
     CheckpointDeleted,
     CheckpointNotFound,

@@ -74,4 +74,6 @@ class SafeTensors(Peer):
 
     def load(self, number: int) -> Any:
         path = self.folder / f"{number:03}.safetensors"
-        return states.assemble(path.with_suffix(".rest").read_bytes(), safetensors.torch.load_file(path))
+        mapped = safetensors.torch.load_file(path)
+        tensors = {name: tensor.clone() for name, tensor in mapped.items()}  # read now, as all other peers do
+        return states.assemble(path.with_suffix(".rest").read_bytes(), tensors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -15,7 +15,8 @@ from ckstore.errors import FormatError, UsageError
 Node: TypeAlias = tuple[str, dict[str, Any], Iterable[tuple[Any, Any]]]
 """Kind, attributes, and children by key."""
 
-MAPPINGS = frozenset(("dict", "OrderedDict", "defaultdict"))
+_PLAIN_MAPPINGS: dict[str, type[dict[Any, Any]]] = {"dict": dict, "OrderedDict": OrderedDict, "Counter": Counter}
+MAPPINGS = frozenset((*_PLAIN_MAPPINGS, "defaultdict"))
 SEQUENCES = frozenset(("list", "tuple", "namedtuple"))
 _FACTORIES: dict[Any, Any] = {
     "": None, "bool": bool, "bytes": bytes, "dict": dict, "float": float, "int": int, "list": list,
@@ -27,7 +28,7 @@ _MAX_HOLES = 1 << 24
 def take_apart(value: Any) -> Node | None:
     """The node of a container; None if `value` is none, RefusedError if it could not come back as it is."""
     kind = type(value)
-    if kind in (dict, OrderedDict, defaultdict):
+    if kind in (dict, OrderedDict, defaultdict, Counter):  # schedulers of torch hold a Counter
         for key in value:
             check_key(key)
         return kind.__name__, _mapping_attrs(value), value.items()
@@ -92,17 +93,17 @@ def _mapping_attrs(value: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _mapping(kind: str, attrs: dict[str, Any], children: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
-    found: dict[Any, Any] = {}
-    if kind == "OrderedDict":
-        found = OrderedDict()
-        if "metadata" in attrs:
-            found._metadata = plain.unpack(attrs["metadata"])  # type: ignore[attr-defined]  # as torch does
-    elif kind == "defaultdict":
+    if kind in _PLAIN_MAPPINGS:
+        found = _PLAIN_MAPPINGS[kind]()
+    else:
         name = attrs.get("factory")
         if not isinstance(name, str) or name not in _FACTORIES:
             raise FormatError(f"unknown default factory {name!r:.100}")
         found = defaultdict(_FACTORIES[name])
-    found.update(children)
+    for key, child in children:  # not update(): a Counter would count them
+        found[key] = child
+    if "metadata" in attrs and kind == "OrderedDict":
+        vars(found)["_metadata"] = plain.unpack(attrs["metadata"])
     if len(found) != len(children):
         raise FormatError("two rows have one path")
     return found

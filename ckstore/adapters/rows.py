@@ -18,6 +18,7 @@ LoadedRow: TypeAlias = NodeRow | ValueRow | TensorRow
 MAX_DEPTH = 200
 """Deepest path of a state. A state that contains itself would be deeper than any limit."""
 _MAX_KEY_DEPTH = 8
+_KEY_TYPES = frozenset((str, int, bool, type(None), float, bytes))
 
 
 def path_of(row: SavedRow | LoadedRow) -> Path:
@@ -37,7 +38,7 @@ def check_key(key: Any, depth: int = 0) -> None:
         raise RefusedError("a dict key is NaN, which can never be found again")
     elif kind is str and not _is_text(key):
         raise RefusedError(f"the dict key {key!r} holds lone surrogates")
-    elif kind not in (str, int, bool, type(None), float, bytes):
+    elif kind not in _KEY_TYPES:
         raise RefusedError(
             f"the dict key {key!r:.80} is of type {kind.__qualname__}; keys may be str, int, bool, None, float, bytes "
             "and tuples of these"
@@ -68,6 +69,8 @@ def int_list(attrs: dict[str, Any], name: str, length: int) -> list[int] | None:
 
 def _thaw(key: Any, depth: int) -> Any:
     if type(key) not in (list, tuple):
+        if type(key) not in _KEY_TYPES:
+            raise FormatError(f"a path holds a key of type {type(key).__qualname__}")
         return key
     if depth >= _MAX_KEY_DEPTH:
         raise FormatError("a key in a path is nested too deeply")

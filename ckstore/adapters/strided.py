@@ -91,8 +91,9 @@ def dense_order(array: Array) -> list[int] | None:
 
 
 def _items(array: Array) -> Array:
-    """`array` as opaque items: copies of them are plain byte copies, whatever the dtype means."""
-    items = array.view(np.dtype((np.void, array.dtype.itemsize)))
+    """`array` as items without meaning: copies of them are plain byte copies, of integers where there are such."""
+    size = array.dtype.itemsize
+    items = array.view(f"u{size}" if size in (1, 2, 4, 8) else np.dtype((np.void, size)))
     return items if items.ndim else items.reshape(1)
 
 

@@ -65,14 +65,15 @@ def whole_groups(rows: Sequence[TensorRow]) -> dict[Path, Shared]:
 
 def first_of_same(rows: Sequence[TensorRow]) -> list[TensorRow]:
     """`rows` without those that are the same object as an earlier one."""
-    seen: set[Any] = set()
+    seen: set[int | None] = set()
     kept = []
     for row in rows:
         number = row.attrs.get("same")
+        if number is not None and type(number) is not int:
+            raise FormatError(f"row {row.path!r}: malformed attribute 'same'")
         if number is None or number not in seen:
             kept.append(row)
-        if number is not None:
-            seen.add(number)
+        seen.add(number)
     return kept
 
 

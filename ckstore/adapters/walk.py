@@ -39,7 +39,7 @@ class Item:
 def walk(state: Any, unknown: Unknown) -> Iterator[Item]:
     """All items of `state`, every container before what it holds."""
     pending: list[Iterator[tuple[Path, Any]]] = [iter([((), state)])]
-    around: list[Any] = [None]  # the containers that are open, by position in pending
+    around = [0]  # ids of the containers that are open, by position in pending
     left = _MAX_ROWS
     while pending:
         step = next(pending[-1], None)
@@ -54,15 +54,15 @@ def walk(state: Any, unknown: Unknown) -> Iterator[Item]:
         yield item
         if children is not None:
             pending.append(_below(path, children))
-            around.append(value)
+            around.append(id(value))
 
 
 def _below(path: Path, children: Children) -> Iterator[tuple[Path, Any]]:
     return (((*path, key), child) for key, child in children)  # bound here: the walk's own path moves on
 
 
-def _check_place(path: Path, value: Any, around: list[Any], left: int) -> None:
-    if type(value) not in _ATOMS and any(value is outer for outer in around[1:]):
+def _check_place(path: Path, value: Any, around: list[int], left: int) -> None:
+    if id(value) in around and type(value) not in _ATOMS:
         raise refuse(path, value, "the state contains itself")
     if len(path) > MAX_DEPTH:
         raise refuse(path[:4], value, f"the state is nested deeper than {MAX_DEPTH} levels there")

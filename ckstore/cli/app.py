@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -36,20 +38,32 @@ class App(click.Group):
         run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
         if not standalone_mode:
             return run()
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that the locale lacks must not end a command
+            sys.stdout.reconfigure(errors="backslashreplace")
         sys.exit(guarded(run))
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the arguments, which prints already where they ask for help."""
+        with _noticing_a_closed_pipe():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command and flush, so that a reader that has gone is noticed here."""
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError as error:
-            raise PipeClosed from error
-        return result
+        """Run the command."""
+        with _noticing_a_closed_pipe():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Commands in the order a person meets them, not by the alphabet."""
         return list(self.commands)
+
+
+@contextmanager
+def _noticing_a_closed_pipe() -> Iterator[None]:
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise PipeClosed from error
 
 
 @click.group(

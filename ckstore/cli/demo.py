@@ -45,14 +45,14 @@ def demo(directory: Path, steps: int, every: int, tiny: bool, as_json: bool) -> 
     begin = perf_counter()
     plan = Plan(str(directory.resolve()), steps, every, **(TINY if tiny else {}))
     _prepare(directory, plan)
-    report = _run(plan, Show(quiet=as_json))
+    report, code = _run(plan, Show(quiet=as_json))
     report["seconds"] = perf_counter() - begin
     (directory / MARKER).write_text(output.as_json(report))
     if as_json:
         output.print_json(report)
     else:
         _farewell(report)
-    return OK if report["ok"] else DIFFERENCE
+    return code
 
 
 def _prepare(directory: Path, plan: Plan) -> None:
@@ -67,15 +67,16 @@ def _prepare(directory: Path, plan: Plan) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _run(plan: Plan, show: Show) -> dict[str, Any]:
-    story = Story(plan, show)
+def _run(plan: Plan, show: Show) -> tuple[dict[str, Any], int]:
+    story, code = Story(plan, show), OK
     try:
         story.tell()
     except ChildFailed as failure:
         story.problems.append(str(failure))
+        code = failure.code
     finally:
         shutil.rmtree(plan.copies, ignore_errors=True)
-    return story.report()
+    return story.report(), code or (DIFFERENCE if story.problems else OK)
 
 
 def _farewell(report: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ckstore.cli.demo_plan import Plan
 from ckstore.cli.demo_process import Log
+from ckstore.cli.text import count
 
 
 def after_kill(first: Log, newest_step: int) -> list[str]:
@@ -22,8 +23,8 @@ def losses(plan: Plan, whole: Log, first: Log, second: Log) -> list[str]:
     for name, log in (("killed", first), ("resumed", second)):
         wrong = [step for step, loss in log.losses.items() if whole.losses.get(step) != loss]
         if wrong:
-            what = f"{len(wrong)} losses of the {name} run are not those of the unbroken one"
-            problems.append(f"{what}, from step {wrong[0]} on")
+            steps = count(len(wrong), "step")
+            problems.append(f"the {name} run's loss is not that of the unbroken one at {steps}, first at {wrong[0]}")
     missing = set(range(1, plan.steps + 1)) - set(first.losses) - set(second.losses)
     if missing:
         problems.append(f"no loss was seen for step {min(missing)}")

@@ -14,7 +14,7 @@ def printable(text: str) -> str:
 
 
 def _escaped(char: str) -> str:
-    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+    return char.encode("unicode_escape").decode("ascii")
 
 
 def size(n_bytes: int) -> str:

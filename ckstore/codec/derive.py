@@ -20,6 +20,7 @@ MAX_FILL_BYTES = 16
 _FILL_ITEMS = 4096
 _PROBE_ELEMENTS = 256
 _ROUNDING = kernels.ROUND_KINDS
+_MASTER_WIDTH = {0: 4, 1: 4, 2: 8}
 
 
 def fill_value(raw: Bytes, dtype: str) -> bytes | None:
@@ -42,9 +43,9 @@ def fill(value: bytes, out: Bytes) -> None:
 def rounding(raw: Bytes, dtype: str, master: Bytes, master_dtype: str) -> int | None:
     """The kind of rounding that makes exactly `raw` of `master`, or None. Nearly free when there is none."""
     kind = _ROUNDING.get((master_dtype, dtype))
-    if kind is None or len(master) != 2 * len(raw):
+    if kind is None or len(master) != 2 * len(raw) or len(master) % _MASTER_WIDTH[kind]:
         return None
-    probe = _PROBE_ELEMENTS * (4 if kind == 2 else 2)
+    probe = _PROBE_ELEMENTS * _MASTER_WIDTH[kind] // 2
     if not _rounds_to(raw[:probe], master[: 2 * probe], kind):
         return None
     return kind if _rounds_to(raw, master, kind) else None
@@ -62,6 +63,6 @@ def round_into(params: bytes, master: Bytes, out: Bytes) -> None:
         raise FormatError("codec parameters of a wrong length")
     if params[0] not in _ROUNDING.values():
         raise UnsupportedError(f"unknown kind of rounding {params[0]}: written by a newer ckstore")
-    if len(master) != 2 * len(out) or len(master) % (8 if params[0] == 2 else 4):
+    if len(master) != 2 * len(out) or len(master) % _MASTER_WIDTH[params[0]]:
         raise FormatError("base of a wrong length")
     kernels.round_floats(master, params[0], out)

@@ -66,6 +66,10 @@ class Encoder:
                 held = _Held(slot.view.dtype, outcomes[-1].chunk_id, data)
         return outcomes
 
+    def holds(self, chunk_id: bytes) -> bool:
+        """Whether the store has this chunk in a live pack."""
+        return any(row.pack.name in self.live_packs for row in self.session.repo.segments.find(self.root, chunk_id))
+
     def _quick(self, data: bytes | memoryview) -> bytes:
         return xxhash.xxh3_128_digest(data, seed=self.root.hash_seed)
 

@@ -31,7 +31,7 @@ from ckstore.format.names import (
 from ckstore.format.records import Condemned, ObjectRef, Root
 from ckstore.store.leases import Observer
 from ckstore.store.repository import Repository
-from ckstore.store.writer import Writer
+from ckstore.store.writer import Writer, until_not_expired
 
 TEMPORARY = 0
 """The kind under which stray temporaries are condemned."""
@@ -51,14 +51,17 @@ class Waiting:
 
 def collect(session: Session, waiting: Waiting) -> GcReport:
     """Delete every object that no live checkpoint needs and no living writer may still commit."""
-    repo = session.repo
+    return until_not_expired(lambda: _collect(session.repo, waiting))
+
+
+def _collect(repo: Repository, waiting: Waiting) -> GcReport:
     observer = Observer(repo.fs)
     _finish(repo)
     condemned = _condemn(repo, observer)
-    writers = _wait(repo, observer, waiting) if repo.root().condemned else 0
+    number, writers = _wait(repo, observer, waiting)
     if writers and not waiting.expire_writers:
         return _report(condemned, {}, writers)
-    deleted = _release(repo)
+    deleted = _release(repo, number)
     _drop_dead_leases(observer)
     return _report(condemned, deleted, 0)
 
@@ -66,10 +69,13 @@ def collect(session: Session, waiting: Waiting) -> GcReport:
 def preview(session: Session) -> GcReport:
     """What collect() would condemn and delete now; changes nothing."""
     repo = session.repo
-    root = repo.root()
-    sizes = _dead(repo, root, Observer(repo.fs))
-    sizes.update(_sizes(repo, [*root.condemned, *root.deleting]))
-    return GcReport(True, len(sizes), sum(sizes.values()), 0, 0, 0)
+
+    def look(root: Root) -> GcReport:
+        sizes = _dead(repo, root, Observer(repo.fs))
+        sizes.update(_sizes(repo, [*root.condemned, *root.deleting]))
+        return GcReport(True, len(sizes), sum(sizes.values()), 0, 0, 0)
+
+    return repo.at_newest(look)
 
 
 def _report(condemned: dict[Object, int], deleted: dict[Object, int], writers: int) -> GcReport:
@@ -131,30 +137,36 @@ def _without_packs(
     return segments, replaced
 
 
-def _wait(repo: Repository, observer: Observer, waiting: Waiting) -> int:
-    """Wait for living writers that began before the newest condemnation; how many are left when the grace is over."""
-    number = max(item.number for item in repo.root().condemned)
+def _wait(repo: Repository, observer: Observer, waiting: Waiting) -> tuple[int, int]:
+    """Wait for living writers that began before the newest condemnation.
+
+    Returns the number of that root (0: nothing is condemned) and how many writers are left when the grace is over.
+    """
+    number = max((item.number for item in repo.root().condemned), default=0)
     end = waiting.clock() + waiting.grace_s
     pause = 0.01
     while True:
         old = [writer for writer in observer.writers() if (epoch_of(writer) or 0) < number]
         living = [writer for writer in old if observer.live(writer)]
         if not living or waiting.expire_writers or waiting.clock() >= end:
-            return len(living)
+            return number, len(living)
         waiting.sleep(pause)
         pause = min(2 * pause, 1.0)
 
 
-def _release(repo: Repository) -> dict[Object, int]:
-    """Root step B: from here on no older writer can commit; then delete, then clear."""
+def _release(repo: Repository, number: int) -> dict[Object, int]:
+    """Root step B for what was condemned up to root `number`: no older writer can commit; then delete, then clear."""
 
     def change(base: Root) -> Root:
-        if not base.condemned:
+        # for what another gc condemned since, nobody has waited yet
+        left = [item for item in base.condemned if item.number > number]
+        if len(left) == len(base.condemned):
             return base
         live = reach.of_root(repo, base)  # what was condemned must still be dead under the very root this step extends
-        dead = [item for item in base.condemned if (item.kind, item.name) not in live]
+        due = [item for item in base.condemned if item.number <= number]
+        dead = [item for item in due if (item.kind, item.name) not in live]
         floor = max([base.floor, *(item.number for item in dead)])
-        return msgspec.structs.replace(base, condemned=[], deleting=[*base.deleting, *dead], floor=floor)
+        return msgspec.structs.replace(base, condemned=left, deleting=[*base.deleting, *dead], floor=floor)
 
     with repo.writer() as writer:
         writer.commit(change, {})
@@ -218,6 +230,9 @@ def _trim_to(repo: Repository, base: Root) -> int:
 
 
 def _remove_roots(repo: Repository, trimmed_to: int) -> None:
-    for number in map(root_number, repo.fs.names(DIRECTORY[ROOT])):
-        if number is not None and number <= trimmed_to:
-            repo.fs.remove(root_path(number))
+    numbers = [number for number in map(root_number, repo.fs.names(DIRECTORY[ROOT])) if number is not None]
+    old = [number for number in numbers if number <= trimmed_to]
+    if old:
+        repo.fs.sync_dir(DIRECTORY[ROOT])  # as above: another process may have published the root that says so
+    for number in old:
+        repo.fs.remove(root_path(number))

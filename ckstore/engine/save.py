@@ -71,7 +71,8 @@ def _attempt(session: Session, state: Sequence[StateRow], intent: Intent) -> Ent
         parent = session.parent(base) if base else Parent()
         session.bases.keep_only(parent.row_of.__contains__)
         encoder = Encoder(session, writer.root, parent, frozenset(session.repo.segments.live_packs(writer.root)))
-        jobs = chunking.jobs(views, writer.root.chunk_elements)
+        settled = chunking.settled(views, parent, encoder.holds)
+        jobs = chunking.jobs(views, writer.root.chunk_elements, settled)
         builder, packs = ClosureBuilder(parent), writer.packs()
         columns = [_Columns() for _ in views]
         for outcomes in session.map(encoder.run, jobs, job_bytes):

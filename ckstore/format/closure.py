@@ -13,7 +13,7 @@ from ckstore.format import columns
 from ckstore.format.frame import MAX_BASES, MAX_CHUNK_BYTES, MAX_DEPTH, MAX_FRAME_BYTES
 from ckstore.format.records import ClosurePage, ObjectRef, PackUse
 
-ROWS_PER_PAGE = 4096
+ROWS_PER_PAGE = 256
 MAX_ROWS = 1 << 24
 
 
@@ -30,7 +30,11 @@ class Row:
 
 
 def to_pages(rows: Sequence[Row]) -> list[ClosurePage]:
-    """Pages of at most ROWS_PER_PAGE rows; equal rows at equal positions give equal pages, which a child shares."""
+    """Pages of at most ROWS_PER_PAGE rows; equal rows at equal positions give equal pages, which a child shares.
+
+    Raises FormatError for rows that from_pages would refuse: what nobody can read is never written.
+    """
+    _check_bases(rows, "new closure")
     return [_to_page(rows[i : i + ROWS_PER_PAGE]) for i in range(0, len(rows), ROWS_PER_PAGE)]
 
 
@@ -52,18 +56,22 @@ def _to_page(rows: Sequence[Row]) -> ClosurePage:
 def from_pages(pages: Iterable[ClosurePage], what: str) -> list[Row]:
     """All rows of a closure, validated. Raises FormatError for anything that could loop, overflow or point nowhere."""
     rows: list[Row] = []
-    depth: list[int] = []
     for page in pages:
-        for row in _from_page(page, what):
-            if any(base >= len(rows) for base in row.bases):
-                raise FormatError(f"{what}: row {len(rows)} depends on a row after it", object=what)
-            depth.append(1 + max((depth[base] for base in row.bases), default=0))
-            if depth[-1] > MAX_DEPTH:
-                raise FormatError(f"{what}: row {len(rows)} needs a chain of more than {MAX_DEPTH} frames", object=what)
-            if len(rows) >= MAX_ROWS:
-                raise FormatError(f"{what}: more than {MAX_ROWS} rows", object=what)
-            rows.append(row)
+        rows.extend(_from_page(page, what))
+        if len(rows) > MAX_ROWS:
+            raise FormatError(f"{what}: more than {MAX_ROWS} rows", object=what)
+    _check_bases(rows, what)
     return rows
+
+
+def _check_bases(rows: Sequence[Row], what: str) -> None:
+    depth: list[int] = []
+    for i, row in enumerate(rows):
+        if any(base >= i for base in row.bases):
+            raise FormatError(f"{what}: row {i} depends on a row after it", object=what)
+        depth.append(1 + max((depth[base] for base in row.bases), default=0))
+        if depth[-1] > MAX_DEPTH:
+            raise FormatError(f"{what}: row {i} needs a chain of more than {MAX_DEPTH} frames", object=what)
 
 
 def _from_page(page: ClosurePage, what: str) -> Iterable[Row]:

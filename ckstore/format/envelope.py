@@ -83,8 +83,10 @@ def parse_header(data: bytes, kind: int, uuid: bytes | None, what: str) -> Heade
         raise FormatError(f"{what}: holds an object of kind {found}, expected {kind}", object=what)
     if uuid is not None and owner != uuid:
         raise FormatError(f"{what}: belongs to another store", object=what)
-    if stored > MAX_RAW_BYTES or raw > MAX_RAW_BYTES or offset >= 1 << 62:
+    if stored > MAX_RAW_BYTES or raw > MAX_RAW_BYTES:
         raise FormatError(f"{what}: head of {max(stored, raw)} bytes is over the limit", object=what)
+    if offset >= 1 << 62 or (stored and offset < HEADER_BYTES):
+        raise FormatError(f"{what}: head at {offset}, where none can be", object=what)
     return Header(found, codec, owner, offset, stored, raw)
 
 

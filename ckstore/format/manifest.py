@@ -10,7 +10,7 @@ from ckstore.errors import FormatError
 from ckstore.format.records import ManifestPage, NodeRow, TensorRow, ValueRow
 from ckstore.tensor import dotted, item_bytes
 
-ROWS_PER_PAGE = 1024
+ROWS_PER_PAGE = 256
 CHUNKS_PER_PAGE = 4096
 MAX_ROWS = 1 << 24
 MAX_CHUNKS = 1 << 26

@@ -6,18 +6,12 @@ default. Columns are flat little-endian arrays in `bytes`. Names of objects are 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
-# Limits that hold for whatever is read: a value outside them makes the object that holds it malformed.
-Size = Annotated[int, Meta(ge=0, le=1 << 62)]
-Name = Annotated[str, Meta(pattern=r"\A[0-9]{1,20}-[0-9a-f]{16}-[0-9]{1,9}\Z")]
-NameOrNone = Annotated[str, Meta(pattern=r"\A([0-9]{1,20}-[0-9a-f]{16}-[0-9]{1,9})?\Z")]
-Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
-DigestOrNone = Annotated[bytes, Meta(max_length=32)]
-WriteId = Annotated[bytes, Meta(min_length=16, max_length=16)]
+from ckstore.format import limits
+from ckstore.format.limits import Digest, DigestOrNone, Name, NameOrNone, Size, WriteId
 
 
 class _Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=False):
@@ -78,7 +72,7 @@ class CatalogRef(_Record, frozen=True):
 class Condemned(_Record, frozen=True):
     """An object that gc wants gone, and the root number that condemned it."""
 
-    kind: Annotated[int, Meta(ge=0, le=6)]
+    kind: limits.Kind
     name: Name
     number: Size
 
@@ -86,16 +80,16 @@ class Condemned(_Record, frozen=True):
 class Root(_Record, frozen=True):
     """The head of a root object: the whole truth of the store at one commit."""
 
-    number: Annotated[int, Meta(ge=1, le=1 << 62)]
+    number: limits.RootNumber
     previous: DigestOrNone
     """Digest of the root this one extends; b"" for root 1."""
     write_id: WriteId
     major: int
-    chunk_elements: Annotated[int, Meta(ge=1 << 10, le=1 << 20)]
+    chunk_elements: limits.ChunkElements
     incompatible: list[str]
     readonly_compatible: list[str]
     compatible: list[str]
-    hash_seed: Annotated[int, Meta(ge=0)]
+    hash_seed: limits.HashSeed
     floor: Size
     """Oldest writer epoch that may still commit."""
     trimmed_to: Size
@@ -174,6 +168,9 @@ class Manifest(_Record, frozen=True):
     pages: list[PageRef]
     extra: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        limits.each_once(self.pages)
+
 
 class ClosurePage(_Record, frozen=True):
     """Rows {chunk id, pack, offset, stored_len, base rows} as columns."""
@@ -212,6 +209,9 @@ class Closure(_Record, frozen=True):
     pages: list[PageRef]
     extra: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        limits.each_once(self.pages)
+
 
 class Segment(_Record, frozen=True):
     """The head of a segment: which packs it covers. Rows, sorted by chunk id, serve deduplication and repair."""
@@ -222,6 +222,9 @@ class Segment(_Record, frozen=True):
     fences: bytes
     """32 bytes a page: the first chunk id in it."""
     pages: list[PageRef]
+
+    def __post_init__(self) -> None:
+        limits.each_once(self.pages)
 
 
 class SegmentPage(_Record, frozen=True):

@@ -12,29 +12,14 @@ import ctypes
 import errno
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
 
 from ckstore.errors import StorageError, UnsupportedError
-
-Buffer: TypeAlias = bytes | bytearray | memoryview
-MAX_IO_BYTES = 128 << 20
-"""Most bytes in one system call: some kernels return wrong counts at 2 GiB."""
+from ckstore.store.outfile import MAX_IO_BYTES, Buffer, OutFile, told, unsure
 
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
-
-
-@contextlib.contextmanager
-def _told(verb: str, path: str) -> Iterator[None]:
-    """Turn an OSError into a StorageError that names the file; "missing" and "exists" pass through as they are."""
-    try:
-        yield
-    except (FileNotFoundError, FileExistsError, StorageError):
-        raise
-    except OSError as error:
-        raise StorageError(f"cannot {verb} {path}: {error.strerror}", error.errno, path=path) from error
 
 
 class LocalFs:
@@ -56,7 +41,7 @@ class LocalFs:
     def sizes(self, directory: str) -> dict[str, int]:
         """Bytes of every file in a directory, by name; raises FileNotFoundError."""
         found: dict[str, int] = {}
-        with _told("list", self.locate(directory)), os.scandir(self.locate(directory)) as entries:
+        with told("list", self.locate(directory)), os.scandir(self.locate(directory)) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):  # removed since the listing began
                     found[entry.name] = entry.stat(follow_symlinks=False).st_size
@@ -64,17 +49,17 @@ class LocalFs:
 
     def names(self, directory: str) -> list[str]:
         """Names in a directory; raises FileNotFoundError."""
-        with _told("list", self.locate(directory)):
+        with told("list", self.locate(directory)):
             return os.listdir(self.locate(directory))
 
     def modified(self, path: str) -> float:
         """Seconds since the epoch of the last change; raises FileNotFoundError."""
-        with _told("stat", self.locate(path)):
+        with told("stat", self.locate(path)):
             return os.stat(self.locate(path)).st_mtime
 
     def open_read(self, path: str) -> int:
         """A descriptor for pread; raises FileNotFoundError."""
-        with _told("open", self.locate(path)):
+        with told("open", self.locate(path)):
             return os.open(self.locate(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def close(self, fd: int) -> None:
@@ -84,7 +69,7 @@ class LocalFs:
     def pread(self, fd: int, n_bytes: int, offset: int, path: str) -> bytes:
         """Up to n_bytes from offset; fewer only at the end of the file."""
         parts: list[bytes] = []
-        with _told("read", self.locate(path)):
+        with told("read", self.locate(path)):
             while n_bytes > 0:
                 part = os.pread(fd, min(n_bytes, MAX_IO_BYTES), offset)
                 if not part:
@@ -105,14 +90,20 @@ class LocalFs:
     # -- writing
 
     def make_dir(self, path: str) -> None:
-        """Make a directory and its parents; no error if it is there."""
-        with _told("make", self.locate(path)):
+        """Make a directory, and durably its parents; no error if it is there. DURABLE after sync_dir of its parent."""
+        missing, above = [], self.locate(path)
+        with told("make", self.locate(path)):
+            while not os.path.isdir(above):
+                missing.append(above)
+                above = os.path.dirname(above)
             os.makedirs(self.locate(path), exist_ok=True)
+        for directory in missing[1:]:
+            self.sync_dir(os.path.dirname(directory))
 
     def create(self, path: str) -> OutFile:
         """A new file, to be written once; raises FileExistsError."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with _told("create", self.locate(path)):
+        with told("create", self.locate(path)):
             return OutFile(self, os.open(self.locate(path), flags, 0o666), path)
 
     def publish(self, temporary: str, path: str, data: bytes) -> None:
@@ -127,7 +118,9 @@ class LocalFs:
         except FileExistsError:
             self.remove(temporary)
             raise
-        if self.exists(temporary):
+        except StorageError as error:
+            raise unsure(error) from error
+        with contextlib.suppress(StorageError):  # published is published; gc removes what is left here
             self.remove(temporary)
 
     def _publish(self, temporary: str, path: str) -> None:
@@ -135,7 +128,7 @@ class LocalFs:
             self.link(temporary, path)
         except OSError as error:
             if error.errno not in _NO_LINKS:
-                with _told("publish", self.locate(path)):
+                with told("publish", self.locate(path)):
                     raise
             self.rename_new(temporary, path)
 
@@ -160,12 +153,12 @@ class LocalFs:
 
     def remove(self, path: str) -> None:
         """Remove a file; no error if it is gone."""
-        with _told("remove", self.locate(path)), contextlib.suppress(FileNotFoundError):
+        with told("remove", self.locate(path)), contextlib.suppress(FileNotFoundError):
             os.unlink(self.locate(path))
 
     def sync_dir(self, directory: str) -> None:
         """Make the names in a directory durable."""
-        with _told("sync", self.locate(directory)):
+        with told("sync", self.locate(directory)):
             fd = os.open(self.locate(directory), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 os.fsync(fd)
@@ -184,57 +177,6 @@ class LocalFs:
             fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
         else:
             os.fsync(fd)
-
-
-class OutFile:
-    """A file being written for the first time. After any error it refuses further use: what was written is unknown."""
-
-    def __init__(self, fs: LocalFs, fd: int, path: str) -> None:
-        self._fs, self._fd, self.path = fs, fd, path
-        self.n_bytes = 0
-
-    def write(self, buffers: Sequence[Buffer]) -> None:
-        """Append all buffers, in order."""
-        rest = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
-        with _told("write", self._fs.locate(self.path)):
-            while rest:
-                taken = self._fs.write_some(self._fd, _at_most(rest, MAX_IO_BYTES), self.path)
-                self.n_bytes += taken
-                while rest and taken >= len(rest[0]):
-                    taken -= len(rest.pop(0))
-                if taken:
-                    rest[0] = rest[0][taken:]
-
-    def sync(self) -> None:
-        """Make what was written durable."""
-        with _told("sync", self._fs.locate(self.path)):
-            self._fs.sync_file(self._fd, self.path)
-
-    def close(self) -> None:
-        """Release the descriptor; nothing is synced."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def __enter__(self) -> OutFile:
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        try:
-            if kind is None:
-                self.sync()
-        finally:
-            self.close()
-
-
-def _at_most(buffers: list[memoryview], n_bytes: int) -> list[memoryview]:
-    chosen: list[memoryview] = []
-    for buffer in buffers[:512]:  # below every system's IOV_MAX
-        chosen.append(buffer[:n_bytes])
-        n_bytes -= len(chosen[-1])
-        if n_bytes <= 0:
-            break
-    return chosen
 
 
 def process_id() -> int:

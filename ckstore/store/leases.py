@@ -19,6 +19,7 @@ import msgspec
 
 from ckstore.format.names import LEASES, TEMPORARIES
 from ckstore.store.fs import LocalFs
+from ckstore.store.outfile import told
 
 HEARTBEAT_S = 20.0
 DEAD_AFTER_HEARTBEATS = 3
@@ -39,44 +40,51 @@ def this_host() -> str:
 
 
 class Lease:
-    """A held lease. Children of fork drop it without touching the file."""
+    """A held lease. Children of fork drop it without touching the file.
+
+    Raises StorageError, or FileNotFoundError if a gc swept the file away before it was in its place.
+    """
 
     def __init__(self, fs: LocalFs, writer: str) -> None:
         self._path = fs.locate(f"{LEASES}/{writer}")
         self._beat = _Beat(this_host(), os.getpid(), 0)
         self._stop = threading.Event()
+        self._lock = threading.Lock()
         temporary = fs.locate(f"{TEMPORARIES}/{writer}-0")
-        self._fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-        self._write()
-        os.rename(temporary, self._path)  # locked before anyone can see it
+        with told("make lease", temporary):
+            self._fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX)
+                os.pwrite(self._fd, msgspec.json.encode(self._beat), 0)
+                os.rename(temporary, self._path)  # locked before anyone can see it
+            except BaseException:
+                self.abandon()
+                raise
         _held.add(self)
         threading.Thread(target=_beat_on, args=(weakref.ref(self), self._stop), daemon=True).start()
 
-    def _write(self) -> None:
-        os.pwrite(self._fd, msgspec.json.encode(self._beat), 0)
-
     def beat(self) -> None:
         """Show a distant observer that the holder lives."""
-        if self._fd >= 0:
-            self._beat.count += 1
-            self._write()
+        with self._lock:  # a descriptor that release() has closed may be another file's by now
+            if self._fd >= 0:
+                self._beat.count += 1
+                with contextlib.suppress(OSError):  # the next beat may succeed; a silent lease only costs a retry
+                    os.pwrite(self._fd, msgspec.json.encode(self._beat), 0)
 
     def release(self) -> None:
-        """Give the lease back."""
-        self._stop.set()
+        """Give the lease back. A file that cannot be removed is left to gc: nobody holds its lock."""
         _held.discard(self)
         if self._fd >= 0:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 os.unlink(self._path)
-            os.close(self._fd)
-            self._fd = -1
+        self.abandon()
 
     def abandon(self) -> None:
-        """In a forked child: let go of the lock's descriptor, leave the parent's file alone."""
+        """Let go of the lock and leave the file alone, as a forked child must."""
         self._stop.set()
-        if self._fd >= 0:
-            os.close(self._fd)
+        with self._lock:
+            if self._fd >= 0:
+                os.close(self._fd)
             self._fd = -1
 
 
@@ -85,6 +93,7 @@ _held: weakref.WeakSet[Lease] = weakref.WeakSet()
 
 def _after_fork() -> None:
     for lease in list(_held):
+        lease._lock = threading.Lock()  # the parent's thread that may have held it is not here
         lease.abandon()
     _held.clear()
 
@@ -116,7 +125,8 @@ class Observer:
         """Whether the holder of this lease must be taken to be alive."""
         path = self._fs.locate(f"{LEASES}/{writer}")
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            with told("look at lease", path):
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
             return False
         try:

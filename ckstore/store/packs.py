@@ -13,7 +13,8 @@ from ckstore.errors import MissingObjectError
 from ckstore.format import envelope, frame, pack
 from ckstore.format.names import PACK, object_path
 from ckstore.format.records import ObjectRef
-from ckstore.store.fs import LocalFs, OutFile
+from ckstore.store.fs import LocalFs
+from ckstore.store.outfile import OutFile
 
 PACK_BYTES = 64 << 20
 MAX_OPEN_FILES = 128

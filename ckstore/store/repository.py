@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from ckstore.errors import ForkedError, StoreNotFound, UsageError
+from ckstore.errors import ForkedError, MissingObjectError, StoreNotFound, UsageError
 from ckstore.format.names import DIRECTORY, LEASES, ROOT, TEMPORARIES
 from ckstore.format.records import Root
 from ckstore.store import roots
@@ -18,6 +20,8 @@ from ckstore.store.writer import Writer
 CHUNK_ELEMENTS = 1 << 18
 CHAIN_COST_MILLI = 8000
 CHAIN_FRAMES = 32
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,22 @@ class Repository:
         self.check_process()
         return self.roots.newest()
 
+    def at_newest(self, work: Callable[[Root], _T]) -> _T:
+        """`work(newest root)`, again on a newer one if a gc removed what it was reading. For what holds no lease."""
+        while True:
+            root = self.root()
+            try:
+                return work(root)
+            except MissingObjectError:
+                if self.root().number == root.number:
+                    raise
+
     def writer(self) -> Writer:
         """Begin to change the store."""
         self.check_process()
         if self.readonly:
             raise UsageError(f"{self.fs.root} was opened with readonly=True: open it for writing to change it")
-        return Writer(self.fs, self.roots, self.segments)
+        return Writer(self.fs, self.roots, self.objects, self.segments)
 
     def check_process(self) -> None:
         """Raise ForkedError in a child of the process that opened the store."""

@@ -7,11 +7,12 @@ from threading import Lock
 
 import msgspec
 
-from ckstore.errors import FormatError, StoreNotFound, UnsupportedError
+from ckstore.errors import FormatError, StorageError, StoreNotFound, UnsupportedError, WriterExpired
 from ckstore.format import envelope
 from ckstore.format.names import DIRECTORY, ROOT, root_number, root_path
 from ckstore.format.records import Root
 from ckstore.store.fs import LocalFs
+from ckstore.store.outfile import unsure
 
 MAJOR = 1
 KNOWN_INCOMPATIBLE: frozenset[str] = frozenset()
@@ -32,11 +33,15 @@ class Roots:
         return self._newest()[0]
 
     def _newest(self) -> tuple[Root, bytes]:
-        number = self.newest_number()
-        cached = self._cached
-        if cached is None or cached[0].number != number:
-            cached = self._cached = self.read(number)
-        return cached
+        while True:
+            number = self.newest_number()
+            cached = self._cached
+            if cached is not None and cached[0].number == number:
+                return cached
+            try:
+                self._cached = self.read(number)
+            except FileNotFoundError:  # trimmed since it was listed
+                continue
 
     def newest_number(self) -> int:
         """Number of the newest root: the listing's newest, then by name for as long as there is one more."""
@@ -68,9 +73,9 @@ class Roots:
         return root, digest
 
     def publish(self, root: Root, temporary: str) -> Root | None:
-        """Commit `root`; None if its number is taken. An error other than that leaves the outcome unknown.
+        """Commit `root`; None if its number is taken. A StorageError with outcome="unknown" says that it may be there.
 
-        Nothing that `root` names may be removed after such an error: the root may be there.
+        Nothing that `root` names may be removed after such an error.
         """
         assert self.uuid is not None
         data, digest = envelope.encode(ROOT, self.uuid, root, compress=False)
@@ -78,26 +83,44 @@ class Roots:
             try:
                 self._fs.publish(temporary, root_path(root.number), data)
             except FileExistsError:
-                return None
-            self._fs.sync_dir(DIRECTORY[ROOT])  # DURABLE AFTER THIS LINE
+                if not self._is_there(root):
+                    return None
+            except FileNotFoundError as error:
+                raise WriterExpired("a gc took this writer for dead and removed its files: begin again") from error
+            try:
+                self._fs.sync_dir(DIRECTORY[ROOT])  # DURABLE AFTER THIS LINE
+            except StorageError as error:
+                raise unsure(error) from error
             self._cached = root, digest
         return root
 
-    def extend(self, change: Callable[[Root, bytes], Root], new_temporary: Callable[[], str]) -> Root:
-        """Publish `change(newest root, its digest)`, again on a newer root whenever another writer was first."""
+    def _is_there(self, root: Root) -> bool:
+        """Whether the root of this number is this very one: NFS may answer "taken" to a link that it has made."""
+        try:
+            there, _ = Roots(self._fs).read(root.number)  # it may be another store's, if two make one at a time
+        except FileNotFoundError:
+            return False
+        return there.write_id == root.write_id
+
+    def extend(
+        self, change: Callable[[Root, bytes], Root], new_temporary: Callable[[], str], holds: Callable[[Root], bool]
+    ) -> Root:
+        """Publish `change(newest root, its digest)`, again on a newer root whenever another writer was first.
+
+        holds: whether a later root holds this change; asked only if the writer slept while hundreds of roots were made.
+        """
         while True:
             base, digest = self._newest()
             root = change(base, digest)
             if root is base:
                 return base
             published = self.publish(root, new_temporary())
-            if published is not None and not self._lost(published):
+            if published is None:
+                continue
+            # If the number just taken had been trimmed, nobody will ever read this root as the newest.
+            newest = self.newest()
+            if newest.trimmed_to < root.number or holds(newest):
                 return published
-
-    def _lost(self, root: Root) -> bool:
-        """Whether the number just taken had been trimmed: then nobody will ever read this root as the newest."""
-        newest = self.newest()
-        return newest.trimmed_to >= root.number and all(entry.write_id != root.write_id for entry in newest.inline)
 
 
 def create(fs: LocalFs, uuid: bytes, root: Root, temporary: str) -> bool:

@@ -49,8 +49,9 @@ class Segments:
         page = self._page(ref, head, number)
         ids = _Ids(page.chunk_ids)
         at = bisect_left(ids, chunk_id)
-        if at < len(ids) and ids[at] == chunk_id:
+        while at < len(ids) and ids[at] == chunk_id:
             yield from segment.from_page(head, _one_row(page, at), f"segment {ref.name}")
+            at += 1
 
     def _page(self, ref: ObjectRef, head: Segment, number: int) -> SegmentPage:
         key = (ref.name, number)
@@ -73,9 +74,13 @@ class Segments:
             yield from segment.from_page(head, page, f"segment {ref.name}")
 
     def merged(self, refs: Iterable[ObjectRef], without: frozenset[str] = frozenset()) -> Iterator[SegmentRow]:
-        """The rows of several segments as one sorted list, one row a chunk, less those in the packs `without`."""
+        """The rows of several segments as one sorted list, less those in the packs `without`.
+
+        A chunk that lies in two packs keeps both rows: a pack that no segment names would count as dead.
+        """
         kept = (row for row in heapq.merge(*map(self.rows, refs), key=_chunk_id) if row.pack.name not in without)
-        return (next(same) for _, same in groupby(kept, key=_chunk_id))
+        for _, same in groupby(kept, key=_chunk_id):
+            yield from {row.pack.name: row for row in same}.values()
 
     def due(self, refs: Sequence[ObjectRef]) -> tuple[int, list[ObjectRef]]:
         """(level, segments of that level) if a level is full and wants merging, else (0, [])."""

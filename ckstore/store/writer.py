@@ -7,27 +7,41 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
-from ckstore.errors import WriterExpired
+from ckstore.errors import MissingObjectError, WriterExpired
 from ckstore.format import envelope, segment
-from ckstore.format.names import DIRECTORY, PACK, SEGMENT, TEMPORARIES, epoch_of, object_path, writer_of
+from ckstore.format.names import DIRECTORY, LEASES, PACK, SEGMENT, TEMPORARIES, epoch_of, object_path, writer_of
 from ckstore.format.records import Condemned, ObjectRef, PageRef, Root, Segment
 from ckstore.format.segment import SegmentRow
 from ckstore.store.fs import LocalFs
 from ckstore.store.leases import Lease
-from ckstore.store.objects import encode_pages
+from ckstore.store.objects import Objects, encode_pages
 from ckstore.store.packs import PackWriter
 from ckstore.store.roots import Roots, check_writable
 from ckstore.store.segments import Segments
+
+ATTEMPTS = 5
+_T = TypeVar("_T")
+
+
+def until_not_expired(attempt: Callable[[], _T]) -> _T:
+    """`attempt()`, begun again a few times if a gc gave its writer up: what it knew of the store is void then."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return attempt()
+        except WriterExpired:
+            continue
+    return attempt()
 
 
 class Writer:
     """Use as a context manager: leaving it gives the lease back; objects of a failed attempt stay for gc."""
 
-    def __init__(self, fs: LocalFs, roots: Roots, segments: Segments) -> None:
-        self._fs, self._roots, self._segments = fs, roots, segments
+    def __init__(self, fs: LocalFs, roots: Roots, objects: Objects, segments: Segments) -> None:
+        self._fs, self._roots, self._objects, self._segments = fs, roots, objects, segments
         self._seq = 0
         self._touched: set[int] = set()
         self.added_bytes = 0
@@ -41,20 +55,33 @@ class Writer:
         while True:
             # the lease comes before the root is read, so that a gc that could not see it had condemned nothing newer
             name = f"{self._roots.newest_number()}-{secrets.token_hex(8)}"
-            lease = Lease(self._fs, name)
-            root = self._roots.newest()
-            if (epoch_of(name) or 0) >= root.floor:
+            try:
+                lease = Lease(self._fs, name)
+            except FileNotFoundError:  # swept away by a gc, or the empty directories were lost when the store was copied
+                self._fs.make_dir(LEASES)
+                self._fs.make_dir(TEMPORARIES)
+                continue
+            try:
+                root = self._roots.newest()
                 check_writable(root)
+            except BaseException:
+                lease.release()
+                raise
+            if (epoch_of(name) or 0) >= root.floor:
                 return name, lease, root
             lease.release()
 
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._packs is not None:
-            self._packs.abort()
-        self._lease.release()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            if self._packs is not None:
+                self._packs.abort()
+            if isinstance(error, MissingObjectError) and self.epoch < self._roots.newest().floor:
+                raise WriterExpired("what this writer knew of the store was deleted by a gc: begin again") from error
+        finally:
+            self._lease.release()
 
     def new_name(self) -> str:
         """A name nobody has used or will use."""
@@ -116,7 +143,11 @@ class Writer:
             self._sync()
             return msgspec.structs.replace(changed, number=base.number + 1, previous=digest, write_id=self.write_id)
 
-        return self._roots.extend(extend, lambda: f"{TEMPORARIES}/{self.new_name()}")
+        return self._roots.extend(extend, lambda: f"{TEMPORARIES}/{self.new_name()}", self._is_in)
+
+    def _is_in(self, root: Root) -> bool:
+        pages = (self._objects.catalog(ref.page).entries for ref in reversed(root.catalog))
+        return any(entry.write_id == self.write_id for entries in (root.inline, *pages) for entry in entries)
 
     def _check_floor(self, base: Root) -> None:
         if self.epoch < base.floor:

@@ -31,7 +31,7 @@ def _only_json(folder: Path) -> Any:
 
 
 def test_the_storage_benchmark_gives_back_every_checkpoint_and_names_its_machine(tmp_path: Path) -> None:
-    peers = ("torch.save", "1 MiB dedup", "XOR+planes+zstd-1", "ckstore")
+    peers = ("1 MiB dedup", "XOR+planes+zstd-1", "ckstore")
     chosen = [word for peer in peers for word in ("--peer", peer)]
     printed = _bench(
         "storage", "--small", "--workload", "low_bytes", "--workload", "lora", *chosen, "--out", str(tmp_path)
@@ -39,9 +39,9 @@ def test_the_storage_benchmark_gives_back_every_checkpoint_and_names_its_machine
     found = _only_json(tmp_path)
     shares = {(cell["workload"], cell["peer"]): cell["share"] for cell in found["cells"]}
     assert all(cell["exact"] for cell in found["cells"])
-    assert len(shares) == 8
+    assert len(shares) == 6
     assert shares["low_bytes", "ckstore"] < 0.6 < shares["low_bytes", "1 MiB dedup"], "deltas see what blocks cannot"
-    assert shares["lora", "ckstore"] < shares["lora", "torch.save"]
+    assert shares["lora", "ckstore"] < shares["lora", "1 MiB dedup"]
     assert {"ckstore", "torch", "zipnn", "restic"} <= set(found["about"]["versions"])
     assert "mostly noise" in printed
 

@@ -11,6 +11,10 @@ from tests.support.recording import Recorder
 from tests.support.states import CHUNK, Key, state_of
 
 
+STORE = "runs/store"
+"""Where the store is: its parent too is made by whoever makes it."""
+
+
 @dataclass(frozen=True)
 class Save:
     """A checkpoint and its tags."""
@@ -140,24 +144,29 @@ def run_life(play: Play) -> None:
 
 @dataclass(frozen=True)
 class Scenario:
-    """`prepare` makes the store, unrecorded; `act` is recorded."""
+    """What is recorded, on a store that was made before. Of its images at least n_images differ and are checked."""
 
     act: Callable[[Play], None]
+    n_images: int
     saved: tuple[Key, ...] | None = ()
     """None: there is no store yet."""
     deleted: tuple[Key, ...] = ()
+    links: bool = True
+    every: int = 1
+    """In the default suite only every so manieth image is checked."""
 
 
 _RUN = tuple(("main", step) for step in range(3))
 SCENARIOS = {
-    "init": Scenario(init, None),
-    "first save": Scenario(first_save),
-    "delta save": Scenario(delta_save, _RUN[:1]),
-    "save with tags": Scenario(save_with_tags, _RUN[:1]),
-    "delete": Scenario(delete, _RUN),
-    "gc": Scenario(collect, (*_RUN, ("other", 0)), _RUN[:2]),
-    "gc of everything": Scenario(collect, _RUN, _RUN),
-    "two savers": Scenario(two_savers, _RUN[:1]),
-    "saver beside gc": Scenario(saver_beside_gc, (*_RUN[:1], ("other", 0))),
-    "a life": Scenario(run_life, None),
+    "init": Scenario(init, 15, None),
+    "first save": Scenario(first_save, 100),
+    "delta save": Scenario(delta_save, 150, _RUN[:1]),
+    "delta save without hard links": Scenario(delta_save, 150, _RUN[:1], links=False),
+    "save with tags": Scenario(save_with_tags, 80, _RUN[:1]),
+    "delete": Scenario(delete, 45, _RUN),
+    "gc": Scenario(collect, 80, (*_RUN, ("other", 0)), _RUN[:2]),
+    "gc of everything": Scenario(collect, 100, _RUN, _RUN),
+    "two savers": Scenario(two_savers, 150, _RUN[:1], every=2),
+    "saver beside gc": Scenario(saver_beside_gc, 200, (*_RUN[:1], ("other", 0))),
+    "a life": Scenario(run_life, 200, None, every=3),
 }

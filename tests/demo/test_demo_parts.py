@@ -34,7 +34,7 @@ def test_one_bit_in_one_loss_is_a_problem() -> None:
     second = _part(5, 8)
     second.losses[7] = float(np.nextafter(7.0, 8.0)).hex()
     assert demo_verdict.losses(PLAN, WHOLE, _part(1, 5), second) == [
-        "1 losses of the resumed run are not those of the unbroken one, from step 7 on"
+        "the resumed run's loss is not that of the unbroken one at 1 step, first at 7"
     ]
 
 

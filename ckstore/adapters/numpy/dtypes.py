@@ -71,7 +71,7 @@ def parse(data: Any, depth: int = 0) -> DType:
         raise FormatError(f"malformed dtype {data!r:.200}")
     try:
         return _composed(data, depth)
-    except (TypeError, ValueError, IndexError, OverflowError) as error:
+    except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise FormatError(f"malformed dtype {data!r:.200}: {error}") from error
 
 

@@ -70,7 +70,7 @@ def check_live(value: strided.Array) -> str | None:
 
 def assemble(kind: str, attrs: dict[str, Any], parts: dict[str, Any]) -> Any:
     """A composite leaf from its finished parts."""
-    if kind != "numpy.masked" or "data" not in parts:
+    if kind != "numpy.masked" or not isinstance(parts.get("data"), np.ndarray):
         raise FormatError(f"unknown composite {kind!r:.100}")
     fill = parts.get("fill_value")
     try:
@@ -79,7 +79,7 @@ def assemble(kind: str, attrs: dict[str, Any], parts: dict[str, Any]) -> Any:
         )
         if fill is not None:
             array.fill_value = fill[()]
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, IndexError, np.ma.MAError) as error:
         raise FormatError(f"the parts of a {kind} do not fit together: {error}") from error
     return array
 

@@ -14,6 +14,8 @@ from ckstore.tensor import Destination
 
 def reader(tensor: torch.Tensor) -> Callable[[int, int], memoryview]:
     """TensorView.read: private host copies of the range asked for, and no more."""
+    if tensor.is_cuda:  # ranges are read by other threads, on another stream than the one that may still be writing
+        torch.cuda.current_stream(tensor.device).synchronize()
     lazy = tensor.is_conj() or tensor.is_neg()
     items, size = _items(tensor) if lazy else carried(_items(tensor)), tensor.dtype.itemsize
 

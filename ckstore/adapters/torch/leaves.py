@@ -24,6 +24,7 @@ def leaf(path: Path, value: torch.Tensor) -> tuple[TensorView, Memory]:
     """The view of one tensor.
 
     attrs: dtype, strides (where not C order), requires_grad, buffer (persistent or not), device (where not cpu).
+    Other Python attributes of a tensor, its gradient and its hooks are not part of a state.
     """
     _check(value)
     stored, attrs = dtypes.stored_as(value.dtype)
@@ -35,8 +36,9 @@ def leaf(path: Path, value: torch.Tensor) -> tuple[TensorView, Memory]:
     if value.device.type != "cpu":
         attrs["device"] = str(value.device)
     shape, tensor = tuple(value.shape), value.detach()
-    if is_dense(shape, tensor.stride()) and tensor.stride() != c_strides(shape):
-        attrs["strides"] = list(tensor.stride())
+    strides = tensor.stride()
+    if strides != c_strides(shape) and is_dense(shape, strides):
+        attrs["strides"] = list(strides)
     view = TensorView(path, kind, stored, shape, reader(tensor), attrs)
     return view, memory(value, (kind, stored, repr(attrs)))
 
@@ -87,6 +89,8 @@ def _check(value: Any) -> None:
     """Raise RefusedError for tensors whose bytes are not simply their elements."""
     if value.is_nested:
         raise RefusedError("nested tensors are not supported; save .unbind() as a list, or values and offsets")
+    if type(value).__name__ in ("DTensor", "ShardedTensor"):
+        raise RefusedError("it is spread over processes; save x.full_tensor(), or x.to_local() of each process")
     if type(value) not in KINDS:
         raise RefusedError(
             "this subclass of torch.Tensor is not known; save the tensors it is made of, allow it with "

@@ -27,6 +27,8 @@ def device_of(row: TensorRow, device: Any) -> torch.device:
     device: also "saved" = where it was when it was saved, or a function from that device's name to the wanted one.
     """
     saved = row.attrs.get("device", "cpu")
+    if not isinstance(saved, str):
+        raise FormatError(f"row {row.path!r}: malformed attribute 'device'")
     asked = "cpu" if device is None else device
     if isinstance(asked, FunctionType):  # not callable(): torch.device is callable too
         asked = asked(saved)

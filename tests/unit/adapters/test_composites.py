@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from unit.adapters.memory_engine import Saved, round_trip
-from unit.adapters.sameness import assert_same
 
 import ckstore.adapters.torch.subclasses as subclasses
 from ckstore.adapters import tree
 from ckstore.errors import FormatError, UsageError
 from ckstore.format.records import NodeRow
+from unit.adapters.memory_engine import Saved, round_trip
+from unit.adapters.sameness import assert_same
 
 pytestmark = [pytest.mark.filterwarnings("ignore:Sparse"), pytest.mark.filterwarnings("ignore:torch.quantize")]
 
@@ -136,7 +136,7 @@ class Pair(torch.Tensor):
 
     @staticmethod
     def __new__(cls, a: torch.Tensor, b: torch.Tensor, note: Any = None) -> Pair:
-        self: Pair = torch.Tensor._make_wrapper_subclass(cls, a.shape, dtype=a.dtype)  # type: ignore[attr-defined]
+        self: Pair = torch.Tensor._make_wrapper_subclass(cls, a.shape, dtype=a.dtype)
         self.a, self.b, self.note = a, b, note
         return self
 
@@ -181,7 +181,7 @@ def test_a_subclass_must_be_allowed_where_it_is_loaded_too(allowed: Any) -> None
 def test_only_classes_with_the_flatten_protocol_can_be_allowed() -> None:
     for cls in (int, torch.Tensor, torch.nn.Parameter):
         with pytest.raises(UsageError):
-            subclasses.allow_subclass(cls)  # type: ignore[arg-type]
+            subclasses.allow_subclass(cls)
     assert sys.modules[Pair.__module__].Pair is Pair  # the fixture relies on it
 
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import collections
 import math
 import random
-import sys
-import types
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
-from unit.adapters.memory_engine import Saved, round_trip
-from unit.adapters.sameness import assert_same
 
 from ckstore.adapters import opaque, tree
-from ckstore.errors import UsageError
 from ckstore.format.records import NodeRow, ValueRow
 from ckstore.tensor import TensorView
+from unit.adapters.memory_engine import round_trip
+from unit.adapters.sameness import assert_same
 
 
 class Point(NamedTuple):
@@ -27,15 +23,9 @@ class Point(NamedTuple):
     y: Any = None
 
 
-Pair = collections.namedtuple("Pair", "left right")
-
-
-class NotPlain:
-    def __init__(self, value: int) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, NotPlain) and other.value == self.value
+class Pair(NamedTuple):
+    left: Any
+    right: Any
 
 
 STATES: list[Any] = [
@@ -55,13 +45,14 @@ STATES: list[Any] = [
     (torch.ones(2), (1, 2)),
     OrderedDict([("z", 1), ("a", torch.ones(1))]),
     torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3)).state_dict(),
+    Counter("abca"),
     defaultdict(list, {"a": [1], "b": [torch.ones(1)]}),
     defaultdict(None, {"a": 1}),
     defaultdict(OrderedDict, {}),
     Point(torch.ones(2), 1),
     [Point(1), Pair(Point(1, 2), {"a": ()})],
     {"rng": random.getstate(), "np": np.random.get_state(), "torch": torch.get_rng_state()},
-    {"gen": np.random.default_rng(3).bit_generator.state, "mt": np.random.Generator(np.random.MT19937(1)).bit_generator.state},
+    {"pcg": np.random.PCG64(3).state, "mt": np.random.MT19937(1).state, "philox": np.random.Philox(2).state},
 ]  # fmt: skip
 
 
@@ -74,10 +65,11 @@ def test_optimizer_and_scheduler_states_come_back() -> None:
     model = torch.nn.Linear(3, 2)
     optimizer = torch.optim.AdamW(model.parameters(), amsgrad=True)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, [lambda step: 1.0])
+    steps = torch.optim.lr_scheduler.MultiStepLR(optimizer, [2, 5, 5])
     model(torch.ones(1, 3)).sum().backward()
     optimizer.step()
     scheduler.step()
-    state = {"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}
+    state = {"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict(), "steps": steps.state_dict()}
     back = round_trip(state)
     assert_same(state, back)
     assert list(back["optimizer"]["state"]) == [0, 1]
@@ -139,127 +131,3 @@ def test_a_view_of_nothing_changes_with_the_state_but_containers_do_not() -> Non
     state["array"][:] = 5
     view = next(row for row in rows if isinstance(row, TensorView))
     assert bytes(view.read(0, 16)) == np.full(2, 5.0).tobytes()
-
-
-class Sub(dict):  # type: ignore[type-arg]
-    pass
-
-
-class SubPoint(Point):
-    pass
-
-
-def _ordered_with_attribute() -> Any:
-    state: Any = OrderedDict(a=1)
-    state.note = "lost"
-    return state
-
-
-def _ordered_with_bad_metadata() -> Any:
-    state: Any = OrderedDict(a=1)
-    state._metadata = {"version": object()}
-    return state
-
-
-def _local_namedtuple() -> Any:
-    return collections.namedtuple("Local", "a")(1)
-
-
-REFUSED: list[tuple[Any, str, str]] = [
-    ({"a": {"b": NotPlain(1)}}, "'a.b'", "NotPlain"),
-    ([1, [2, {3}]], "'1.1'", "set"),
-    (NotPlain(1), "the state itself", "NotPlain"),
-    ({"m": torch.nn.Linear(1, 1)}, "'m'", "torch.nn.modules.linear.Linear"),
-    ({"c": collections.Counter("a")}, "'c'", "collections.Counter"),
-    ({"s": Sub(a=1)}, "'s'", "Sub"),
-    ({"d": defaultdict(lambda: 1)}, "'d'", "default factory"),
-    ({"o": _ordered_with_attribute()}, "'o'", "note"),
-    ({"o": _ordered_with_bad_metadata()}, "'o'", "_metadata"),
-    ({"n": _local_namedtuple()}, "'n'", "top level"),
-    ({"n": SubPoint(1)}, "'n'", "SubPoint"),
-    ({"t": sys.version_info}, "'t'", "version_info"),
-    ({"f": len}, "'f'", "builtin"),
-    ({"g": torch.Generator()}, "'g'", "Generator"),
-    ({"k": {object(): 1}}, "'k'", "keys may be"),
-    ({"k": {np.int64(1): 1}}, "'k'", "keys may be"),
-    ({"k": {float("nan"): 1}}, "'k'", "NaN"),
-    ({"k": {2**64: 1}}, "'k'", "64 bits"),
-    ({"k": {"\ud800": 1}}, "'k'", "surrogates"),
-    ({"k": {(1, (2, frozenset())): 1}}, "'k'", "keys may be"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("state", "where", "what"), REFUSED, ids=lambda part: str(part)[:30])
-def test_what_could_not_come_back_is_refused_with_path_and_type(state: Any, where: str, what: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        tree.flatten(state)
-    assert where in caught.value.message
-    assert what in caught.value.message
-
-
-def test_a_state_that_contains_itself_is_refused() -> None:
-    state: dict[str, Any] = {"a": {"wide": list(range(10))}}
-    state["a"]["again"] = [torch.ones(1), state]
-    with pytest.raises(UsageError, match=r"'a.again.1'.*contains itself"):
-        tree.flatten(state)
-    plain: list[Any] = [1]
-    plain.append(plain)
-    with pytest.raises(UsageError, match="contains itself"):
-        tree.flatten({"x": plain})
-
-
-def test_a_state_nested_too_deeply_is_refused_and_the_deepest_allowed_comes_back() -> None:
-    def nest(levels: int) -> dict[str, Any]:
-        state: dict[str, Any] = {"x": 1}
-        for _ in range(levels):
-            state = {"d": state}
-        return state
-
-    assert round_trip(nest(199)) == nest(199)
-    with pytest.raises(UsageError, match="nested deeper than 200"):
-        tree.flatten(nest(5000))
-
-
-def test_containers_held_twice_come_back_as_two() -> None:
-    shared = {"a": 1}
-    back = round_trip({"x": shared, "y": shared})
-    assert back == {"x": {"a": 1}, "y": {"a": 1}}
-
-
-def test_objects_are_pickled_only_when_both_sides_say_so() -> None:
-    state = {
-        "a": {"object": NotPlain(7)},
-        "plain": 1,
-        "module": torch.nn.Linear(2, 2),
-        "counter": collections.Counter("ab"),
-    }
-    saved = Saved(state, allow_pickle=True)
-    back = saved.load(allow_pickle=True)
-    assert back["a"]["object"] == NotPlain(7)
-    assert torch.equal(back["module"].weight, state["module"].weight)
-    assert type(back["counter"]) is collections.Counter
-    with pytest.raises(UsageError, match=r"'a.object' was saved by pickle .*NotPlain.*allow_pickle=True"):
-        saved.load()
-    assert saved.load(select=["plain"]) == {"plain": 1}
-    assert saved.tensor("a", "object").attrs["type"].endswith("NotPlain")
-
-
-def test_what_pickle_cannot_save_is_refused_with_its_path() -> None:
-    with pytest.raises(UsageError, match=r"'a.f'.*pickle cannot save it either"):
-        tree.flatten({"a": {"f": lambda: 1}}, allow_pickle=True)
-
-
-def test_a_namedtuple_is_found_only_in_modules_that_are_imported() -> None:
-    module = types.ModuleType("shapes_of_yesterday")
-    cls = collections.namedtuple("Shape", "a b")
-    cls.__module__ = module.__name__
-    module.Shape = cls  # type: ignore[attr-defined]
-    sys.modules[module.__name__] = module
-    saved = Saved({"s": cls(1, torch.ones(1))})
-    assert type(saved.load()["s"]) is cls
-    module.Shape = collections.namedtuple("Shape", "a c")  # type: ignore[attr-defined]
-    with pytest.raises(UsageError, match="other fields"):
-        saved.load()
-    del sys.modules[module.__name__]
-    with pytest.raises(UsageError, match="import its module first"):
-        saved.load()

@@ -10,13 +10,16 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
+
+from ckstore.errors import UsageError
 from unit.adapters.memory_engine import Saved
 from unit.adapters.sameness import INTEGERS, assert_same, tensor_bytes
 
-from ckstore.errors import UsageError
-
-BOTH = """bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128
-    bfloat16 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu""".split()
+BOTH = [
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
+    "complex64", "complex128", "bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz",
+    "float8_e8m0fnu",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BOTH)
@@ -56,7 +59,7 @@ def test_what_torch_has_not_is_refused_with_its_path(array: Any) -> None:
 @pytest.mark.parametrize("dtype", [torch.uint4, torch.bits8, torch.float4_e2m1fn_x2], ids=str)
 def test_what_numpy_has_not_is_refused_with_its_path(dtype: torch.dtype) -> None:
     tensor = torch.zeros(4, dtype=torch.uint8).view(dtype)
-    with pytest.raises(UsageError, match="'a.0'"):
+    with pytest.raises(UsageError, match=r"'a.0'"):
         Saved({"a": [tensor]}).load(framework="numpy")
 
 
@@ -72,7 +75,8 @@ sys.path[:0] = ["tests"]
 import numpy as np
 import ckstore
 from unit.adapters.memory_engine import Saved
-state = {"a": np.ones(3), "b": [1, {"c": (np.zeros(2), None)}], "m": np.ma.masked_greater(np.arange(3), 1), "d": np.dtype("f4")}
+masked = np.ma.masked_greater(np.arange(3), 1)
+state = {"a": np.ones(3), "b": [1, {"c": (np.zeros(2), None)}], "m": masked, "d": np.dtype("f4")}
 saved = Saved(state)
 saved.load(); saved.load(into=state); saved.load(framework="numpy")
 assert "torch" not in sys.modules
@@ -93,7 +97,7 @@ def test_torch_states_load_as_numpy_where_torch_is_not_installed(monkeypatch: py
     assert back["size"] == (1,)
     assert back["dtype"] == "torch.float32"
     assert back["s"]["kind"] == "torch.sparse_coo"
-    with pytest.raises(UsageError, match="'t' is a torch tensor: install torch"):
+    with pytest.raises(UsageError, match=r"'t' is a torch tensor: install torch"):
         saved.load()
-    with pytest.raises(UsageError, match="'size'.*install torch"):
+    with pytest.raises(UsageError, match=r"'size'.*install torch"):
         saved.load(select=["size"])

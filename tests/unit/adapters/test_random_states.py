@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.adapters.memory_engine import Saved
-from unit.adapters.sameness import INTEGERS, assert_same
 
 from ckstore.adapters import tree
 from ckstore.tensor import TensorView
+from unit.adapters.memory_engine import Saved
+from unit.adapters.sameness import INTEGERS, assert_same
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.complex_numbers()
@@ -72,8 +72,9 @@ def arrays(draw: st.DrawFn) -> Any:
 def containers(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     dicts = st.dictionaries(KEYS, children, max_size=4)
     return (
-        dicts | dicts.map(OrderedDict) | dicts.map(lambda made: defaultdict(list, made)) | st.lists(children, max_size=4)
-        | st.lists(children, max_size=4).map(tuple) | children.map(lambda child: {"once": child, "again": [child]})
+        dicts | dicts.map(OrderedDict) | dicts.map(lambda made: defaultdict(list, made))
+        | st.lists(children, max_size=4) | st.lists(children, max_size=4).map(tuple)
+        | children.map(lambda child: {"once": child, "again": [child]})
     )  # fmt: skip
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from unit.adapters.memory_engine import Saved
-from unit.adapters.sameness import assert_same
 
 from ckstore.adapters import tree
 from ckstore.errors import FormatError
+from unit.adapters.memory_engine import Saved
+from unit.adapters.sameness import assert_same
 
 A, B, C = np.arange(2.0), np.arange(3), np.zeros((2, 2))
 STATE = {

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from unit.adapters.memory_engine import Saved, round_trip
-from unit.adapters.sameness import assert_same
 
 from ckstore.adapters import tree
 from ckstore.adapters.memory import Memory, overlapping
 from ckstore.errors import FormatError, UsageError
 from ckstore.format.records import TensorRow
+from unit.adapters.memory_engine import Saved, round_trip
+from unit.adapters.sameness import assert_same
 
 
 def shared(saved: Saved) -> list[str]:

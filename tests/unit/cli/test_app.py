@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -59,13 +60,22 @@ def test_a_real_process_reports_an_error_on_stderr_without_a_traceback(tmp_path)
     assert run.stderr.count("\n") == 1
 
 
-def test_a_reader_that_leaves_early_is_no_reason_to_complain(path: str) -> None:
-    with subprocess.Popen([*PROGRAM, "ls", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+@pytest.mark.parametrize("arguments", [["--help"], ["ls"]])
+def test_a_reader_that_leaves_early_is_no_reason_to_complain(path: str, arguments: list[str]) -> None:
+    command = [*PROGRAM, *arguments, path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
         complaint = process.stderr.read()
     assert (process.returncode, complaint) == (141, b"")
+
+
+def test_a_locale_without_some_letter_is_no_reason_to_fail(path: str) -> None:
+    command = [*PROGRAM, "annotate", path, "latest", "--meta", "note=3 → 4"]
+    run = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "latin-1"})
+    assert run.returncode == 0, run.stderr
+    assert b"3 \\u2192 4" in run.stdout
 
 
 def test_ctrl_c_ends_a_command_with_130_and_no_traceback(path: str) -> None:

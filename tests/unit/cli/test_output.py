@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -72,5 +73,7 @@ def test_working_says_nothing_where_there_is_no_terminal(capsys: pytest.CaptureF
 def test_working_ends_its_spinner_when_the_work_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setattr(output, "SPINNER_AFTER_S", 0.0)
+    before = threading.enumerate()
     with pytest.raises(ValueError, match="no luck"), output.working("reading"):
         raise ValueError("no luck")
+    assert threading.enumerate() == before

@@ -9,6 +9,7 @@ import pytest
 
 import ckstore
 from ckstore.cli import remove
+from ckstore.errors import UsageError
 
 
 def _refs(path: str) -> list[str]:
@@ -64,6 +65,8 @@ def test_rm_asks_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(click, "confirm", lambda *_, **__: True)
     assert remove._agreed(as_json=False) is True
+    with pytest.raises(UsageError):
+        remove._agreed(as_json=True)
 
 
 def test_rm_of_a_tagged_checkpoint_is_a_conflict_and_deletes_nothing_else(cli, path: str) -> None:

@@ -35,4 +35,5 @@ def test_du_says_how_to_free_dead_bytes(cli, path: str) -> None:
 
 def test_du_of_an_empty_store_has_only_totals(cli, store_path: str) -> None:
     cli("init", store_path)
-    assert [line.split()[0] for line in cli("du", store_path).stdout.splitlines()] == ["total", "dead"]
+    total, dead = cli("du", store_path).stdout.splitlines()
+    assert (total.split()[0], dead) == ("total", "dead   0 B")

@@ -98,6 +98,22 @@ def test_a_chain_is_cut_at_the_number_of_frames_the_store_was_made_with(store_pa
         assert lengths.count(1) > 1
 
 
+def test_a_small_tensor_that_stays_as_it_is_becomes_a_chunk_and_costs_its_hash(store):
+    rng = np.random.default_rng(3)
+    state = {f"bias{i}": rng.normal(size=500).astype("f4") for i in range(40)}
+    sizes = [store.save(state, step=step).stored_bytes for step in range(4)]
+    assert sizes[0] > 40 * 2000 * 0.8
+    assert max(sizes[2:]) < 0.2 * sizes[0]
+    assert {leaf.n_chunks for leaf in store.leaves("main@3")} == {1}
+    other = store.save(state, run="other", parent=None)
+    assert other.stored_bytes < 0.2 * sizes[0]
+    state["bias7"] += 1
+    store.save(state, step=4)
+    assert {leaf.path: leaf.n_chunks for leaf in store.leaves("main@4")}["bias7"] == 0
+    assert_same(store.load("main@4"), state)
+    assert_same(store.load("other@latest"), {**state, "bias7": state["bias7"] - 1})
+
+
 def test_parent_none_makes_a_checkpoint_without_deltas(store):
     store.save(drifting(0), step=0)
     store.save(drifting(1), step=1, parent=None)

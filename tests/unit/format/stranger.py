@@ -14,7 +14,7 @@ import xxhash
 import zstandard
 from blake3 import blake3
 
-from unit.format import stranger_codecs
+from tests.unit.format import stranger_codecs
 
 MAGIC = bytes.fromhex("93434b53544f5245")
 END_MAGIC = bytes.fromhex("93434b454e440d0a")
@@ -111,8 +111,8 @@ class Stranger:
         done: list[tuple[bytes, bytes]] = []
         for packs, ids, pack_of, offsets, sizes, lengths, n_bases, bases in self.pages(4, entry[7][0], head[3]):
             base_rows = iter(column(bases, 4))
-            places = zip(column(pack_of, 2), column(offsets, 8), column(sizes, 4), column(lengths, 4), n_bases)
-            for i, (pack, offset, size, n_bytes, n) in enumerate(places):
+            columns = column(pack_of, 2), column(offsets, 8), column(sizes, 4), column(lengths, 4), n_bases
+            for i, (pack, offset, size, n_bytes, n) in enumerate(zip(*columns, strict=True)):
                 data = (self.path / "pack" / packs[pack][0]).read_bytes()[offset : offset + size]
                 needed = [done[next(base_rows)] for _ in range(n)]
                 chunk_id, chunk = read_frame(data, needed)
@@ -147,7 +147,8 @@ def read_pack_table(data: bytes, uuid: bytes) -> list[list[int]]:
     table = data[-48 - length : -48]
     assert blake3(data[:56] + table + data[-48:-40]).digest() == data[-40:-8]
     ids, offsets, sizes, lengths, checks = msgspec.msgpack.decode(table)
-    rows = [list(row) for row in zip(column(offsets, 8), column(sizes, 4), column(lengths, 4), column(checks, 8))]
+    columns = column(offsets, 8), column(sizes, 4), column(lengths, 4), column(checks, 8)
+    rows = [list(row) for row in zip(*columns, strict=True)]
     assert len(ids) == 32 * len(rows)
     end = 56
     for offset, size, _, check in rows:

@@ -1,4 +1,4 @@
-"""The codecs of FORMAT.md §7.4, written from that page alone, with Python's integers: the stranger's half of a reader."""
+"""The codecs of FORMAT.md §7.4, written from that page alone, with Python's integers and no hurry."""
 
 from __future__ import annotations
 

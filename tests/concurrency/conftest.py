@@ -1,0 +1,8 @@
+"""Several hands on one store."""
+
+from __future__ import annotations
+
+from tests.support.paths import fast_path
+from tests.support.stores import nobody_lives, open_store
+
+__all__ = ["fast_path", "nobody_lives", "open_store"]

@@ -1,0 +1,169 @@
+"""Leases: who is alive, who only seems to be, and that a lease touches no file but its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+import ckstore
+from ckstore.store import leases
+from ckstore.store.leases import Lease, Observer
+from tests.support.stores import save
+
+WRITER = "1-00000000000000aa"
+
+
+@pytest.fixture
+def fs(open_store):
+    return open_store()._session.repo.fs
+
+
+class Clock:
+    """Stands for the `time` module."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def far_away(monkeypatch):
+    """The observer is on another host than the holder, with a clock that the test turns."""
+    clock = Clock()
+    monkeypatch.setattr(leases, "time", clock)
+
+    def hide() -> Clock:
+        monkeypatch.setattr(leases, "this_host", lambda: "another host")
+        return clock
+
+    return hide
+
+
+def test_a_held_lease_is_alive_and_a_released_one_is_gone(fs):
+    lease = Lease(fs, WRITER)
+    assert Observer(fs).live(WRITER)
+    assert Observer(fs).writers() == [WRITER]
+    lease.release()
+    assert not Observer(fs).live(WRITER)
+    assert Observer(fs).writers() == []
+
+
+def test_the_lease_of_a_process_that_died_is_seen_to_be_dead_at_once(fs):
+    Path(fs.locate("lease"), WRITER).write_bytes(b"{}")
+    assert not Observer(fs).live(WRITER)
+
+
+def test_a_lease_cut_short_by_a_crash_is_judged_by_its_lock(fs):
+    lease = Lease(fs, WRITER)
+    os.truncate(fs.locate(f"lease/{WRITER}"), 3)
+    assert Observer(fs).live(WRITER)
+    lease.release()
+
+
+def test_on_another_host_a_lease_lives_while_its_counter_moves(fs, far_away):
+    lease = Lease(fs, WRITER)
+    clock, observer = far_away(), Observer(fs)
+    for _ in range(10):
+        assert observer.live(WRITER)
+        clock.now += 59.0
+        lease.beat()
+    assert observer.live(WRITER)
+    clock.now += 59.0
+    assert observer.live(WRITER)
+    clock.now += 2.0
+    assert not observer.live(WRITER)
+    lease.release()
+
+
+def test_on_another_host_a_first_look_takes_everyone_for_alive(fs, far_away):
+    lease = Lease(fs, WRITER)
+    far_away().now = 1e9
+    assert Observer(fs).live(WRITER)
+    lease.release()
+
+
+def test_a_beat_never_writes_into_a_file_that_took_over_the_descriptor(fs, tmp_path, monkeypatch):
+    """A lease is released between a beat's look at its descriptor and its write."""
+    lease = Lease(fs, WRITER)
+    mine, looked, released = lease._fd, threading.Event(), threading.Event()
+    pwrite = os.pwrite
+
+    class Slow:
+        def __getattr__(self, name):
+            return getattr(os, name)
+
+        def pwrite(self, fd, data, offset):
+            looked.set()
+            released.wait(0.2)  # the release has to wait for this beat: then the wait ends by its limit
+            return pwrite(fd, data, offset)
+
+    monkeypatch.setattr(leases, "os", Slow())
+    beat = threading.Thread(target=lease.beat)
+    beat.start()
+    looked.wait()
+    lease.release()
+    other = os.open(tmp_path / "pack", os.O_RDWR | os.O_CREAT)
+    released.set()
+    beat.join()
+    assert other == mine
+    assert os.fstat(other).st_size == 0
+    os.close(other)
+
+
+def test_a_beat_that_fails_does_not_end_the_beating(fs, monkeypatch):
+    lease = Lease(fs, WRITER)
+    monkeypatch.setattr(leases.os, "pwrite", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    lease.beat()
+    monkeypatch.undo()
+    lease.beat()
+    lease.release()
+
+
+def _child(conn):
+    conn.recv()
+
+
+def test_a_forked_child_neither_removes_nor_prolongs_its_parents_lease(fs):
+    lease = Lease(fs, WRITER)
+    here, there = multiprocessing.Pipe()
+    child = multiprocessing.get_context("fork").Process(target=_child, args=(there,))
+    child.start()
+    lease.abandon()  # as if the parent had died, while its child lives on
+    assert not Observer(fs).live(WRITER)
+    here.send(None)
+    child.join()
+    assert Observer(fs).writers() == [WRITER]
+
+
+def test_a_store_whose_empty_directories_were_lost_in_a_copy_can_be_written(open_store):
+    store = open_store()
+    save(store, "main", 0)
+    for directory in ("lease", "tmp"):
+        os.rmdir(Path(store.path, directory))
+    save(store, "main", 1)
+    store.gc(grace_s=0)
+
+
+@pytest.mark.parametrize("verb", ["newest", "newest_number"])
+def test_a_writer_that_cannot_begin_gives_its_lease_back(open_store, verb, monkeypatch):
+    store = open_store()
+    repo, calls = store._session.repo, []
+    call = getattr(repo.roots, verb)
+
+    def fails():
+        calls.append(verb)
+        if len(calls) == 2:
+            raise ckstore.StorageError("cannot read root", 5)
+        return call()
+
+    monkeypatch.setattr(repo.roots, verb, fails)
+    with pytest.raises(ckstore.StorageError):
+        store.save({"x": 1})
+        store.save({"x": 1})
+    assert Observer(repo.fs).writers() == []

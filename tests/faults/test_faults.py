@@ -1,0 +1,109 @@
+"""Whatever call the system refuses: the error names the file, nothing is acknowledged falsely, the store stays whole."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import ckstore
+from tests.support.door import quickly
+from tests.support.faults import Fault, FaultDoor, ShortWrites
+from tests.support.recording import Image, read_image
+from tests.support.states import CHUNK, Key, assert_exact, assert_same, assert_whole_and_tidy, keys, state_of
+from tests.support.stores import save
+
+SAVED = [("main", 0), ("main", 1), ("other", 0)]
+Verb = Callable[[ckstore.Store], object]
+
+VERBS: dict[str, tuple[Verb, set[Key], set[Key]]] = {
+    "save": (lambda store: save(store, "main", 2), {("main", 2)}, set()),
+    "first save of a run": (lambda store: save(store, "new", 0, parent=None), {("new", 0)}, set()),
+    "delete": (lambda store: store.delete("main@1"), set(), {("main", 1)}),
+    "tag": (lambda store: store.tag("main@1", "best"), set(), set()),
+    "gc": (lambda store: store.gc(grace_s=0), set(), set()),
+    "load": (lambda store: store.load("main@1"), set(), set()),
+}
+"""What is tried, which checkpoints it adds and which it removes."""
+
+CODES = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS)
+
+
+@pytest.fixture
+def before(fast_path, monkeypatch) -> Image:
+    monkeypatch.setenv("CKSTORE_THREADS", "1")
+    with ckstore.open(fast_path / "first", create=True, chunk_elements=CHUNK) as store:
+        for run, step in [*SAVED, ("gone", 0)]:
+            save(store, run, step)
+        store.delete("gone@0")
+    return read_image(fast_path / "first")
+
+
+def try_verb(path: Path, verb: Verb, door: FaultDoor) -> tuple[ckstore.Store, ckstore.CkError | None]:
+    """(the store, what went wrong)."""
+    store = ckstore.open(path)
+    with door.installed():
+        try:
+            verb(store)
+        except ckstore.CkError as error:
+            return store, error
+        return store, None
+
+
+def check(store: ckstore.Store, error: ckstore.CkError | None, name: str, door: FaultDoor) -> None:
+    """After the fault the same store object goes on, and a new one finds all that was promised."""
+    _, adds, removes = VERBS[name]
+    assert door.synced_again == []
+    if error is not None:
+        assert isinstance(error, ckstore.StorageError), repr(error)
+        assert error.errno == door.refused[0].__class__ and False or error.errno == door.fault.code
+        assert any(op.path in str(error) or op.other in str(error) for op in door.refused if op.other or op.path)
+    found, expected = set(keys(store)), set(SAVED)
+    done = found == (expected | adds) - removes
+    assert done or found == expected
+    if error is None:
+        assert done
+    elif done and adds | removes:
+        assert error.outcome == "unknown"
+    save(store, "after", 0)
+    store.close()
+    with ckstore.open(store.path) as again:
+        assert_whole_and_tidy(again)
+        assert set(keys(again)) == found | {("after", 0)}
+
+
+def sweep(before: Image, path: Path, name: str, code: int, sticky: bool, after: bool = False) -> int:
+    """Refuse every call there is, one run each; how many were refused."""
+    n = 0
+    while True:
+        door = FaultDoor(Fault(code, n, sticky, after))
+        before.write(path)
+        with quickly():
+            try:
+                store, error = try_verb(path, VERBS[name][0], door)
+                if not door.refused:
+                    store.close()
+                    return n
+                check(store, error, name, door)
+            except BaseException as trouble:
+                trouble.add_note(f"{name}: {door.fault}: {door.refused[0] if door.refused else ''}")
+                raise
+            finally:
+                shutil.rmtree(path, ignore_errors=True)
+        n += 1
+
+
+@pytest.mark.parametrize("sticky", [False, True], ids=["once", "from then on"])
+@pytest.mark.parametrize("code", CODES, ids=errno.errorcode.get)
+@pytest.mark.parametrize("name", VERBS)
+def test_any_call_refused(name, code, sticky, before, fast_path):
+    n = sweep(before, fast_path / "store", name, code, sticky)
+    assert n > {"load": 0}.get(name, 8)
+
+
+@pytest.mark.parametrize("name", ["save", "delete", "gc"])
+def test_any_call_made_whose_answer_is_lost(name, before, fast_path):
+    assert sweep(before, fast_path / "store", name, errno.EIO, sticky=False, after=True) > 20

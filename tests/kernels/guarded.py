@@ -1,0 +1,68 @@
+"""Run as a script: every kernel that takes stored bytes, with each input against a page that may not be touched.
+
+A read or write outside an input kills the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import random
+
+import numpy as np
+
+from ckstore._native import kernels
+from kernels.data import WIDTHS, Bytes
+
+PAGE = mmap.PAGESIZE
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_held: list[mmap.mmap] = []
+
+
+def guarded(data: bytes, at_end: bool) -> Bytes:
+    """A copy of `data` that ends, or begins, at a page without access."""
+    n_pages = max(1, -(-len(data) // PAGE))
+    room = mmap.mmap(-1, (n_pages + 2) * PAGE)
+    _held.append(room)
+    view = np.frombuffer(room, np.uint8)
+    for guard in (0, n_pages + 1):
+        address = ctypes.c_void_p(view.ctypes.data + guard * PAGE)
+        assert _LIBC.mprotect(address, ctypes.c_size_t(PAGE), 0) == 0
+    start = (n_pages + 1) * PAGE - len(data) if at_end else PAGE
+    view[start : start + len(data)] = np.frombuffer(data, np.uint8)
+    return view[start : start + len(data)]
+
+
+def _symbols(rng: random.Random, n: int, width: int) -> bytes:
+    valid = {1: 256, 2: 208, 4: 240, 8: 252}[width]
+    most = rng.choice((1, 20, valid, valid, 256))
+    return bytes(rng.randrange(most) for _ in range(n))
+
+
+def decode_anything(rng: random.Random, at_end: bool) -> None:
+    """One hostile call of each decoder, and one honest call of each encoder."""
+    width, n = rng.choice(WIDTHS), rng.choice((1, 2, 7, 8, 9, 63, 255, 256, 257, 511, 700))
+    base, out = guarded(rng.randbytes(n * width), at_end), guarded(bytes(n * width), at_end)
+    bits = guarded(rng.randbytes(rng.randrange(n * width + 2)), at_end)
+    kernels.delta_merge(guarded(_symbols(rng, n, width), at_end), bits, base, width, True, out)
+    symbols, room = guarded(bytes(n), at_end), guarded(bytes(n * width + kernels.BITS_SLACK), at_end)
+    used = kernels.delta_split(out, base, width, True, symbols, room)
+    assert kernels.delta_merge(symbols, guarded(room[:used].tobytes(), at_end), base, width, True, out)
+    bitmap = guarded(rng.randbytes((n + 7) // 8), at_end)
+    values = guarded(rng.randbytes(rng.randrange(n + 1) * width), at_end)
+    kernels.sparse_merge(bitmap, values, width, 5, out)
+    kernels.sparse_split(base, width, 5, bitmap, out)
+    kernels.split(base, width, True, out)
+    kernels.merge(base, width, True, out)
+    kernels.histogram(base, 1, np.empty((1, 256), np.uint32))
+    kernels.is_constant(base, width)
+
+
+if __name__ == "__main__":
+    source = random.Random(9)
+    for number in range(400):
+        for variant in kernels.variants():
+            kernels.select(variant)
+            decode_anything(source, at_end=number % 2 == 0)
+        _held.clear()
+    print("whole")

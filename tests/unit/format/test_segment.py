@@ -1,0 +1,73 @@
+"""Segments: sorted rows in pages, found by their fences."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ckstore.errors import FormatError
+from ckstore.format import columns, segment
+from ckstore.format.frame import MAX_FRAME_BYTES
+from ckstore.format.records import ObjectRef, PageRef, Segment, SegmentPage
+from ckstore.format.segment import ROWS_PER_PAGE, SegmentRow
+
+WHAT = "segment 7-0123456789abcdef-5"
+PACKS = [ObjectRef(f"7-0123456789abcdef-{i}", bytes([i]) * 32, 1 << 40) for i in range(3)]
+
+
+def rows_of(numbers: list[int]) -> list[SegmentRow]:
+    return [SegmentRow(n.to_bytes(32, "big"), PACKS[n % 3], 56 + n, 100, 4096) for n in sorted(numbers)]
+
+
+def head_of(rows: list[SegmentRow]) -> tuple[Segment, list[SegmentPage]]:
+    packs, pages = segment.to_pages(rows)
+    fences = b"".join(page.chunk_ids[:32] for page in pages)
+    return Segment(
+        packs, 0, len(rows), fences, [PageRef("", 56 + i, 1, 1, bytes(32), 1) for i in range(len(pages))]
+    ), pages
+
+
+@given(st.lists(st.integers(0, 1 << 30), max_size=50))
+def test_rows_come_back_as_they_were(numbers: list[int]) -> None:
+    rows = rows_of(numbers)
+    head, pages = head_of(rows)
+    assert [row for page in pages for row in segment.from_page(head, page, WHAT)] == rows
+
+
+def test_every_chunk_is_on_the_page_that_its_fence_says() -> None:
+    rows = rows_of(list(range(10, 3 * ROWS_PER_PAGE)))
+    head, pages = head_of(rows)
+    assert len(pages) == 3
+    for i in range(0, len(rows), 97):
+        number = segment.page_of(head, rows[i].chunk_id)
+        assert number == i // ROWS_PER_PAGE
+        assert rows[i] in segment.from_page(head, pages[number], WHAT)
+
+
+def test_a_chunk_before_the_first_fence_is_on_no_page() -> None:
+    head, _ = head_of(rows_of([10, 11]))
+    assert segment.page_of(head, (9).to_bytes(32, "big")) is None
+    assert segment.page_of(head, (12).to_bytes(32, "big")) == 0
+    assert segment.page_of(head_of([])[0], bytes(32)) is None
+
+
+HEAD, (PAGE,) = head_of(rows_of([1, 2, 3]))
+LIES = {
+    "ids cut": {"chunk_ids": PAGE.chunk_ids[:-1]},
+    "packs cut": {"pack_of": PAGE.pack_of[:-1]},
+    "no such pack": {"pack_of": columns.pack([0, 1, 3], "<u4")},
+    "offsets cut": {"offsets": PAGE.offsets[:-1]},
+    "offset wraps": {"offsets": columns.pack([57, 58, 2**64 - 1], "<u8")},
+    "frame sizes cut": {"frame_bytes": PAGE.frame_bytes[:-1]},
+    "huge frame": {"frame_bytes": columns.pack([100, 100, MAX_FRAME_BYTES + 1], "<u4")},
+    "chunk sizes cut": {"logical_bytes": PAGE.logical_bytes[:-1]},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_page_that_lies_is_refused(lie: str) -> None:
+    with pytest.raises(FormatError, match=WHAT) as caught:
+        list(segment.from_page(HEAD, msgspec.structs.replace(PAGE, **LIES[lie]), WHAT))
+    assert caught.value.object == WHAT
