@@ -17,9 +17,9 @@ from ckstore.store.objects import held_by
 from ckstore.store.repository import Repository
 
 COST_SLOPE = 2
-"""From this many stored bytes a logical byte on, a frame counts as dense. `python -m bench storage`: at 8 instead of 2 a
-chain of quarter-size deltas is cut as early as one of dense deltas (low_bytes 0.367 of logical instead of 0.309,
-embedding 0.072 instead of 0.070)."""
+"""A frame of half its logical bytes counts as dense. `python -m bench storage`: with 8 here, a chain of quarter-size
+deltas is cut as early as one of dense deltas (low_bytes 0.367 of logical instead of 0.309, embedding 0.072 instead of
+0.070)."""
 
 
 class Chain(NamedTuple):

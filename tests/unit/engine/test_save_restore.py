@@ -107,11 +107,12 @@ def test_a_small_tensor_that_stays_as_it_is_becomes_a_chunk_and_costs_its_hash(s
     assert {leaf.n_chunks for leaf in store.leaves("main@3")} == {1}
     other = store.save(state, run="other", parent=None)
     assert other.stored_bytes < 0.2 * sizes[0]
-    state["bias7"] += 1
+    first = dict(state)
+    state["bias7"] = state["bias7"] + 1
     store.save(state, step=4)
     assert {leaf.path: leaf.n_chunks for leaf in store.leaves("main@4")}["bias7"] == 0
     assert_same(store.load("main@4"), state)
-    assert_same(store.load("other@latest"), {**state, "bias7": state["bias7"] - 1})
+    assert_same(store.load("other@latest"), first)
 
 
 def test_parent_none_makes_a_checkpoint_without_deltas(store):
