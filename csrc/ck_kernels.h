@@ -34,7 +34,8 @@ typedef struct ck_kernels {
     size_t (*delta_split)(const uint8_t *src, const uint8_t *base, size_t n, unsigned width, int is_float,
                           uint8_t *symbols, uint8_t *bits);
     /* The inverse of delta_split. Returns n_bits, or CK_FAILED, with dst undefined, if the symbols do not need exactly
-     * n_bits bytes of bits. Reads nothing outside its inputs whatever they hold. */
+     * n_bits bytes of bits or the spare bits of the last are not zero. Reads nothing outside its inputs whatever they
+     * hold. */
     size_t (*delta_merge)(const uint8_t *symbols, const uint8_t *bits, size_t n_bits, const uint8_t *base, size_t n,
                           unsigned width, int is_float, uint8_t *dst);
 

@@ -1,4 +1,4 @@
-"""The processes that the demo starts: `python -m ckstore.cli.demo_child ROLE PLAN` prints one event a line.
+"""The processes that the demo starts: each plays the role that its command line names and prints one event a line.
 
 Roles: `unbroken` trains with no store; `stored` trains with a store and resumes from it where it can, and knows
 nothing of being killed; `check` loads every checkpoint and compares some with the copies of the unbroken run.
@@ -89,7 +89,3 @@ def main() -> None:
         events.write(json.dumps({"event": event, **facts}) + "\n")
 
     sys.exit(guarded(lambda: ROLES[role](plan, tell)))
-
-
-if __name__ == "__main__":
-    main()

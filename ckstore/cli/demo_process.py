@@ -19,6 +19,9 @@ from ckstore.cli.failure import BUG
 
 Event = dict[str, Any]
 
+# The very modules that this process uses: with `-m`, a stray random.py in the working directory would come first.
+_CHILD = "import sys; sys.path[:] = {path}; from ckstore.cli.demo_child import main; main()"
+
 # Passive waiting: two threads that spin for each other on busy cores train ten times slower.
 _ENVIRONMENT = {"OMP_NUM_THREADS": str(THREADS), "OMP_DYNAMIC": "FALSE", "OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -83,7 +86,7 @@ def follow(role: str, plan: Plan, on_event: Callable[[Event], None], killer: Kil
     """Run one role in a new process to its end, or until `killer` has it killed with SIGKILL. Returns its log."""
     log, begin, kill_wanted = Log(), perf_counter(), killer is not None
     with tempfile.TemporaryFile("w+") as errors:
-        command = [sys.executable, "-m", "ckstore.cli.demo_child", role, plan.dumps()]
+        command = [sys.executable, "-c", _CHILD.format(path=sys.path), role, plan.dumps()]
         pipe = subprocess.PIPE
         process = subprocess.Popen(command, stdout=pipe, stderr=errors, env=os.environ | _ENVIRONMENT, text=True)
         try:

@@ -30,7 +30,8 @@ class Show:
     def progress(self, what: str, total: int) -> Iterator[Callable[[Event], None]]:
         """Give a function that takes a child's events and shows how far it is."""
         if sys.stderr.isatty():
-            with Progress(*_columns(), console=Console(stderr=True), transient=True) as bar:
+            console = Console(stderr=True)
+            with Progress(*_columns(), console=console, transient=True, redirect_stdout=False) as bar:
                 task = bar.add_task(what, total=total, loss="")
                 yield lambda event: _advance(bar, task, event)
         elif self.quiet:

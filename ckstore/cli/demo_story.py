@@ -110,7 +110,8 @@ class Story:
         self.problems += demo_verdict.states(self.plan.compared - deleted, checked)
         self.show.say(
             f"[6/6] deleted     the older {len(doomed)} of {text.count(len(every), 'checkpoint')}; gc freed "
-            f"{text.size(before - kept_bytes)} of {text.size(before)}; the other {len(checked.loaded)} still load"
+            f"{text.size(before - kept_bytes)} of {text.size(before)} (what the newer build on stays); "
+            f"the other {len(checked.loaded)} load as before"
         )
 
 

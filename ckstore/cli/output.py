@@ -111,7 +111,8 @@ def working(what: str) -> Iterator[None]:
         yield
         return
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    progress = Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
     progress.add_task(Text(printable(what)).plain, total=None)
     timer = Timer(SPINNER_AFTER_S, progress.start)
     timer.daemon = True

@@ -1,7 +1,8 @@
 """Which codec for a chunk, from a sample of it. Pure: a choice depends on nothing but the arguments.
 
-A sample is some 8,000 elements in runs of 64. Floats are judged by the order-0 entropy of what each codec would store:
-beyond skewed bytes nothing is to be gained there. Anything else is judged by coding the middle of the chunk each way.
+A sample is some 8,000 elements in runs of 64. Floats that are measurements, with noise in their lowest bits, are judged
+by the order-0 entropy of what each codec would store: beyond skewed bytes nothing is to be gained there. Anything else
+(integers, bytes, floats that are codes or steps) is judged by coding the middle of the chunk each way.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ckstore.format.frame import DELTA_INT, DELTA_XOR, PLANES
 
 _TRIAL_BYTES = 1 << 16
 _HOLE_SHARE = 0.02
-_STRUCTURED_BITS = 6.0
+_NOISY_BITS = 6.0
 _BIAS = {PLANES: 1.0, DELTA_XOR: 1.01, DELTA_INT: 1.015}
 """What an estimate is multiplied with: a base must earn its read, and the slower decoder its time."""
 
@@ -37,25 +38,28 @@ class Plan:
     holes: tuple[int, ...]
     stats: tuple[Stats, ...]
     """Of each plane, or of the symbols."""
-    matches: bool
     bits: float
     """Estimated bits an element, with bias."""
+    noisy: bool = False
+    """Whether the lowest bits of the elements are noise, as in measurements; small floats are taken to be such."""
+    matches: bool = False
+    """Whether to look for repeated sequences."""
 
 
 def choose(raw: Bytes, kind: Kind, bases: Sequence[Bytes]) -> Plan:
     """The cheapest plan for `raw`, given possible bases of the same kind and length."""
     plans = list(_plans(raw, kind, bases))
-    if kind.is_float:
+    if kind.is_float and any(plan.codec == PLANES and plan.noisy for plan in plans):
         return min(plans, key=lambda plan: plan.bits)
-    if kind.width > 1:
-        plans += _plans(raw, OPAQUE, bases)
+    others = dict.fromkeys((Kind(kind.width, False), OPAQUE))
+    plans += [plan for other in others if other != kind for plan in _plans(raw, other, bases)]
+    plans = [replace(plan, matches=True) for plan in plans]
+    if len(plans) == 1:
+        return plans[0]
     start = max(0, len(raw) - _TRIAL_BYTES) // 2 // kind.width * kind.width
     middle = slice(start, start + _TRIAL_BYTES)
     parts = [base[middle] for base in bases]
-    return min(
-        (replace(plan, matches=True) for plan in plans),
-        key=lambda plan: len(encode(raw[middle], parts, plan)[1]) * _BIAS[plan.codec],
-    )
+    return min(plans, key=lambda plan: len(encode(raw[middle], parts, plan)[1]) * _BIAS[plan.codec])
 
 
 def encode(raw: Bytes, bases: Sequence[Bytes], plan: Plan) -> tuple[bytes, Bytes]:
@@ -74,8 +78,7 @@ def _rotate(kind: Kind, base: Bytes | None) -> bool:
 
 def _plans(raw: Bytes, kind: Kind, bases: Sequence[Bytes]) -> Iterator[Plan]:
     sample = take(raw, kind.width)
-    full = _planes_plan(sample, kind, None, None)
-    yield full
+    yield _planes_plan(sample, kind, None, None)
     holes = _holes(sample, kind)
     if holes:
         yield _holes_plan(sample, kind, holes)
@@ -89,9 +92,8 @@ def _planes_plan(sample: Bytes, kind: Kind, position: int | None, base: Bytes | 
     split = scratch.buffer("sample planes", len(sample))
     kernels.split(sample, kind.width, _rotate(kind, base), split, base)
     stats = profile(split, kind.width)
-    # Noise in the lowest plane is the mark of real numbers. Without it there is structure that a match finder may see.
-    matches = base is None and kind.width > 1 and stats[0].bits < _STRUCTURED_BITS
-    return _plan(PLANES if base is None else DELTA_XOR, kind, position, (), stats, matches, _cost(stats))
+    codec, noisy = PLANES if base is None else DELTA_XOR, kind.width == 1 or stats[0].bits >= _NOISY_BITS
+    return Plan(codec, kind, position, (), stats, _cost(stats) * _BIAS[codec], noisy)
 
 
 def _holes_plan(sample: Bytes, kind: Kind, holes: tuple[int, ...]) -> Plan:
@@ -109,19 +111,8 @@ def _delta_plan(sample: Bytes, kind: Kind, position: int, base: Bytes) -> Plan:
     symbols, low = scratch.buffer("symbols", n), scratch.buffer("low bits", len(sample) + kernels.BITS_SLACK)
     n_low = kernels.delta_split(sample, base, kind.width, kind.is_float, symbols, low)
     stats = profile(symbols, 1)
-    return _plan(DELTA_INT, kind, position, (), stats, False, _cost(stats) + 8 * n_low / n)
-
-
-def _plan(
-    codec: int,
-    kind: Kind,
-    base: int | None,
-    holes: tuple[int, ...],
-    stats: tuple[Stats, ...],
-    matches: bool,
-    bits: float,
-) -> Plan:
-    return Plan(codec, kind, base, holes, stats, matches, bits * _BIAS[codec])
+    bits = _cost(stats) + 8 * n_low / n
+    return Plan(DELTA_INT, kind, position, (), stats, bits * _BIAS[DELTA_INT])
 
 
 def _holes(sample: Bytes, kind: Kind) -> tuple[int, ...]:

@@ -35,8 +35,13 @@ class LocalFs:
     # -- reading
 
     def exists(self, path: str) -> bool:
-        """Whether there is a file or directory of this name."""
-        return os.path.exists(self.locate(path))
+        """Whether there is a file or directory of this name. Raises StorageError where that cannot be told."""
+        with told("look at", self.locate(path)):
+            try:
+                os.stat(self.locate(path))
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+        return True
 
     def sizes(self, directory: str) -> dict[str, int]:
         """Bytes of every file in a directory, by name; raises FileNotFoundError."""

@@ -127,15 +127,15 @@ class Observer:
         try:
             with told("look at lease", path):
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                try:
+                    beat = _read_beat(fd)
+                    if beat is None or beat.host == this_host():
+                        return not _lockable(fd)
+                finally:
+                    os.close(fd)
         except FileNotFoundError:
             return False
-        try:
-            beat = _read_beat(fd)
-            if beat is None or beat.host == this_host():
-                return not _lockable(fd)
-            return self._counts(writer, beat.count)
-        finally:
-            os.close(fd)
+        return self._counts(writer, beat.count)
 
     def _counts(self, writer: str, count: int) -> bool:
         now = time.monotonic()

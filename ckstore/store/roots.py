@@ -117,10 +117,13 @@ class Roots:
             published = self.publish(root, new_temporary())
             if published is None:
                 continue
-            # If the number just taken had been trimmed, nobody will ever read this root as the newest.
-            newest = self.newest()
-            if newest.trimmed_to < root.number or holds(newest):
-                return published
+            try:
+                # If the number just taken had been trimmed, nobody will ever read this root as the newest.
+                newest = self.newest()
+                if newest.trimmed_to < root.number or holds(newest):
+                    return published
+            except StorageError as error:
+                raise unsure(error) from error
 
 
 def create(fs: LocalFs, uuid: bytes, root: Root, temporary: str) -> bool:

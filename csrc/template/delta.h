@@ -152,7 +152,8 @@ CK_FN size_t CK_WFN(delta_merge)(const uint8_t *CK_RESTRICT symbols, const uint8
         CK_WFN(rebuild)(symbols + i, base + at, count, is_float, &rows, dst + at);
         pos += need;
     }
-    return (pos + 7) >> 3 == n_bits ? n_bits : CK_FAILED;
+    if ((pos + 7) >> 3 != n_bits) return CK_FAILED;
+    return pos & 7 && bits[n_bits - 1] >> (pos & 7) ? CK_FAILED : n_bits;
 }
 
 #undef CK_E

@@ -45,7 +45,9 @@ class DamagedFs(LocalFs):
     def open_read(self, path: str) -> int:
         if path in self.gone:
             raise FileNotFoundError(errno.ENOENT, "gone", path)
-        return os.open(os.devnull, os.O_RDONLY) if path in self.served else super().open_read(path)
+        if path in self.served and not super().exists(path):
+            return os.open(os.devnull, os.O_RDONLY)
+        return super().open_read(path)
 
     def pread(self, fd: int, n_bytes: int, offset: int, path: str) -> bytes:
         if path not in self.served:

@@ -7,27 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ckstore
+from tests.support.marks import Delete, Save
 from tests.support.recording import Recorder
 from tests.support.states import CHUNK, Key, state_of
+from tests.support.stores import before_commit
 
 
 STORE = "runs/store"
 """Where the store is: its parent too is made by whoever makes it."""
-
-
-@dataclass(frozen=True)
-class Save:
-    """A checkpoint and its tags."""
-
-    key: Key
-    tags: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Delete:
-    """The end of a checkpoint."""
-
-    key: Key
 
 
 @dataclass
@@ -65,19 +52,6 @@ def fill(path: Path, *saved: Key, deleted: tuple[Key, ...] = ()) -> None:
             store.save(state_of(run, step), run=run, step=step)
         for run, step in deleted:
             store.delete(f"{run}@{step}")
-
-
-def before_commit(store: ckstore.Store, act: Callable[[], None]) -> None:
-    """Do `act` when everything of the store's next commit is written but its root."""
-    roots = store._session.repo.roots
-    publish = roots.publish
-
-    def late(root, temporary):
-        roots.publish = publish
-        act()
-        return publish(root, temporary)
-
-    roots.publish = late
 
 
 def init(play: Play) -> None:

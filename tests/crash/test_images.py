@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 import ckstore
-from tests.crash.promises import Promise
+from tests.crash.promises import check_image, promise_before
 from tests.crash.scenarios import SCENARIOS, STORE, Play, Scenario, fill
 from tests.support.door import quickly
-from tests.support.recording import Disk, Image, Log, Mark, Recorder, crashes, read_image
+from tests.support.marks import Mark, Promise
+from tests.support.recording import Disk, Image, Log, Recorder, crashes, read_image
 
 SEED = int(os.environ.get("CKSTORE_TEST_SEED", "20"))
 
@@ -69,7 +70,7 @@ def check_all(found: Iterator[tuple[str, Image, Promise]], path: Path, every: in
                 continue
             n += 1
             try:
-                promise.check_image(image, path, go_on=n % 4 == 0)
+                check_image(promise, image, path, go_on=n % 4 == 0)
             except BaseException as error:
                 error.add_note(what)
                 raise
@@ -80,7 +81,7 @@ def check_all(found: Iterator[tuple[str, Image, Promise]], path: Path, every: in
 def test_every_image_of_a_crash_holds_what_was_acknowledged(name, fast_path):
     scenario = SCENARIOS[name]
     before, log = record(fast_path / "live", scenario)
-    found = moments(log, before, Promise.before(scenario), f"{SEED} {name}")
+    found = moments(log, before, promise_before(scenario), f"{SEED} {name}")
     assert check_all(found, fast_path / "image", scenario.every) >= scenario.n_images
 
 
@@ -94,7 +95,7 @@ def test_the_images_checked_are_more_than_a_thousand():
 def test_every_image_of_a_crash_with_other_seeds(name, round_, fast_path):
     scenario = SCENARIOS[name]
     before, log = record(fast_path / "live", scenario)
-    found = moments(log, before, Promise.before(scenario), f"{SEED} {name} {round_}")
+    found = moments(log, before, promise_before(scenario), f"{SEED} {name} {round_}")
     assert check_all(found, fast_path / "image") >= scenario.n_images
 
 
@@ -102,16 +103,14 @@ def test_every_image_of_a_crash_with_other_seeds(name, round_, fast_path):
 def test_a_crash_of_the_gc_that_cleans_up_after_a_crash(name, fast_path):
     scenario = SCENARIOS[name]
     before, log = record(fast_path / "live", scenario)
-    first = list(moments(log, before, Promise.before(scenario), f"{SEED} {name}"))
+    first = list(moments(log, before, promise_before(scenario), f"{SEED} {name}"))
     what, image, promise = random.Random(SEED).choice(first)
     (fast_path / "again").mkdir()
     image.write(fast_path / "again")
     recorder = Recorder(fast_path / "again")
     with recorder.installed(), ckstore.open(fast_path / "again" / STORE) as store:
-        for key in [key for key in promise.may if key in {(ck.run, ck.step) for ck in store.checkpoints()}]:
-            promise.must[key] = promise.may[key]  # it has been seen, and nobody may take it back
+        promise.settle(store)
         store.gc(grace_s=0)
-    promise.may.clear()
     second = moments(recorder.log, image, promise, f"{what}; then")
     assert check_all(second, fast_path / "image") > 20
     shutil.rmtree(fast_path)

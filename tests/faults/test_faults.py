@@ -11,9 +11,9 @@ import pytest
 
 import ckstore
 from tests.support.door import quickly
-from tests.support.faults import Fault, FaultDoor, ShortWrites
+from tests.support.faults import Fault, FaultDoor
 from tests.support.recording import Image, read_image
-from tests.support.states import CHUNK, Key, assert_exact, assert_same, assert_whole_and_tidy, keys, state_of
+from tests.support.states import CHUNK, Key, assert_whole_and_tidy, keys
 from tests.support.stores import save
 
 SAVED = [("main", 0), ("main", 1), ("other", 0)]
@@ -29,7 +29,7 @@ VERBS: dict[str, tuple[Verb, set[Key], set[Key]]] = {
 }
 """What is tried, which checkpoints it adds and which it removes."""
 
-CODES = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS)
+ALL_CODES = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS)
 
 
 @pytest.fixture
@@ -59,15 +59,15 @@ def check(store: ckstore.Store, error: ckstore.CkError | None, name: str, door: 
     assert door.synced_again == []
     if error is not None:
         assert isinstance(error, ckstore.StorageError), repr(error)
-        assert error.errno == door.refused[0].__class__ and False or error.errno == door.fault.code
-        assert any(op.path in str(error) or op.other in str(error) for op in door.refused if op.other or op.path)
+        assert error.errno == door.fault.code
+        assert any(name in str(error) for op in door.refused for name in (op.path, op.other) if name)
     found, expected = set(keys(store)), set(SAVED)
     done = found == (expected | adds) - removes
     assert done or found == expected
     if error is None:
         assert done
     elif done and adds | removes:
-        assert error.outcome == "unknown"
+        assert error.details.get("outcome") == "unknown", error
     save(store, "after", 0)
     store.close()
     with ckstore.open(store.path) as again:
@@ -96,14 +96,31 @@ def sweep(before: Image, path: Path, name: str, code: int, sticky: bool, after: 
         n += 1
 
 
+CODES = {
+    "save": (errno.EIO, errno.ENOSPC, errno.EMFILE),
+    "first save of a run": (errno.EIO,),
+    "delete": (errno.EIO, errno.ENOSPC),
+    "tag": (errno.EIO,),
+    "gc": (errno.EIO, errno.ENOSPC),
+    "load": (errno.EIO, errno.EMFILE),
+}
+"""What the default suite tries; soak tries everything on everything."""
+
+
 @pytest.mark.parametrize("sticky", [False, True], ids=["once", "from then on"])
-@pytest.mark.parametrize("code", CODES, ids=errno.errorcode.get)
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        pytest.param(name, code, id=f"{name}, {errno.errorcode[code]}", marks=() if code in usual else pytest.mark.soak)
+        for name, usual in CODES.items()
+        for code in ALL_CODES
+    ],
+)
 def test_any_call_refused(name, code, sticky, before, fast_path):
     n = sweep(before, fast_path / "store", name, code, sticky)
-    assert n > {"load": 0}.get(name, 8)
+    assert n >= (0 if name == "load" and code in (errno.ENOSPC, errno.EROFS) else 4)
 
 
 @pytest.mark.parametrize("name", ["save", "delete", "gc"])
 def test_any_call_made_whose_answer_is_lost(name, before, fast_path):
-    assert sweep(before, fast_path / "store", name, errno.EIO, sticky=False, after=True) > 20
+    assert sweep(before, fast_path / "store", name, errno.EIO, sticky=False, after=True) > 10

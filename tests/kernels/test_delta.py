@@ -84,6 +84,21 @@ def test_a_bit_stream_of_another_length_is_refused(kernel_variant: str, width: i
             assert not kernels.delta_merge(symbols, b"", base, width, is_float, out)
 
 
+def test_spare_bits_that_are_not_zero_are_refused(kernel_variant: str) -> None:
+    refused = 0
+    for n in range(1, 40):
+        src, base = elements(4, n), elements(4, n, seed=1)
+        symbols, bits = _split(kernel_variant, src, base, 4, True)
+        if len(bits) and bits[-1] < 0x80:
+            spoiled = bits.copy()
+            spoiled[-1] |= 0x80
+            out = bytearray(4 * n)
+            ok = kernels.delta_merge(symbols, spoiled, base, 4, True, out)
+            assert not ok or bytes(out) != src.tobytes()
+            refused += not ok
+    assert refused > 10
+
+
 @pytest.mark.parametrize("width", [2, 4, 8])
 def test_a_symbol_of_a_class_that_cannot_be_is_refused(kernel_variant: str, width: int) -> None:
     most = 8 * width - 2 - HEAD[width]

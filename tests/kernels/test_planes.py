@@ -78,6 +78,8 @@ def test_an_output_over_an_input_is_refused() -> None:
     with pytest.raises(ValueError, match="overlaps"):
         kernels.split(memoryview(room)[:32], 4, False, memoryview(room)[16:48])
     with pytest.raises(ValueError, match="overlaps"):
+        kernels.merge(memoryview(room)[:32], 4, False, memoryview(room)[31:63])
+    with pytest.raises(ValueError, match="overlaps"):
         kernels.merge(memoryview(room)[:32], 4, False, memoryview(room)[32:], memoryview(room)[16:48])
 
 

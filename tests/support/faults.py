@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable
@@ -59,7 +60,10 @@ class FaultDoor(Door):
         if self._n <= self.fault.at or (self._n > self.fault.at + 1 and not self.fault.sticky):
             return call()
         if self.fault.after:
-            call()
+            with contextlib.suppress(OSError):
+                made = call()
+                if op.verb in ("open", "create"):
+                    os.close(made)
         self.refused.append(op)
         if op.verb == "sync":
             self._unsynced.add(op.fd)

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import pytest
 
-_MEMORY = "/dev/shm"
+IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""A directory that is not on a disk, if this machine has one."""
 
 
 @pytest.fixture
 def fast_path(tmp_path: Path) -> Iterator[Path]:
     """A directory in memory where there is one: thousands of images are written, opened and removed."""
-    if not os.access(_MEMORY, os.W_OK):
+    if IN_MEMORY is None:
         yield tmp_path
         return
-    path = Path(tempfile.mkdtemp(prefix="ckstore-test-", dir=_MEMORY))
+    path = Path(tempfile.mkdtemp(prefix="ckstore-test-", dir=IN_MEMORY))
     try:
         yield path
     finally:

@@ -14,14 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.door import READS, Door, Op
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A moment of the recording: `what` has begun or is acknowledged."""
-
-    what: Any
-    acknowledged: bool
+from tests.support.marks import Mark
 
 
 Log = list[Op | Mark]

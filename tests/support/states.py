@@ -42,6 +42,10 @@ def assert_same(found: Any, expected: Any, where: str = "state") -> None:
         assert list(found) == list(expected), where
         for key in expected:
             assert_same(found[key], expected[key], f"{where}.{key}")
+    elif isinstance(expected, list | tuple):
+        assert len(found) == len(expected), where
+        for i, item in enumerate(expected):
+            assert_same(found[i], item, f"{where}.{i}")
     elif isinstance(expected, np.ndarray):
         assert (found.dtype, found.shape) == (expected.dtype, expected.shape), where
         assert found.tobytes() == expected.tobytes(), where

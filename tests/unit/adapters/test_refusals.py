@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from ckstore.adapters import tree
+from ckstore.adapters import opaque, tree
+from ckstore.adapters.resolve import resolve
 from ckstore.errors import UsageError
 from unit.adapters.memory_engine import Saved, round_trip
 
@@ -133,6 +134,28 @@ def test_objects_are_pickled_only_when_both_sides_say_so() -> None:
         saved.load()
     assert saved.load(select=["plain"]) == {"plain": 1}
     assert saved.tensor("a", "object").attrs["type"].endswith("NotPlain")
+
+
+def test_building_runs_no_pickle_that_was_not_allowed() -> None:
+    saved = Saved({"a": NotPlain(1)}, allow_pickle=True)
+    leaf = opaque.Pickled(bytearray(saved.data["a",]))
+    with pytest.raises(UsageError, match="'a' was saved by pickle"):
+        tree.build(saved.rows, {("a",): leaf})
+    assert tree.build(saved.rows, {("a",): leaf}, allow_pickle=True) == {"a": NotPlain(1)}
+    with pytest.raises(UsageError, match="cannot unpickle 'a'"):
+        tree.build(saved.rows, {("a",): opaque.Pickled(bytearray(b"junk"))}, allow_pickle=True)
+
+
+def test_finding_a_class_runs_no_code_of_its_module() -> None:
+    module = types.ModuleType("lazy_module")
+    vars(module)["__getattr__"] = lambda name: pytest.fail("a module was asked for an attribute it has not")
+    sys.modules[module.__name__] = module
+    assert resolve("lazy_module:Anything") is None
+    assert resolve("lazy_module:Anything.Inside") is None
+    del sys.modules[module.__name__]
+    assert resolve("nowhere:Class") is None
+    assert resolve("collections:OrderedDict.fromkeys.nothing") is None
+    assert resolve("collections:OrderedDict") is OrderedDict
 
 
 def test_what_pickle_cannot_save_is_refused_with_its_path() -> None:

@@ -70,10 +70,18 @@ def test_working_says_nothing_where_there_is_no_terminal(capsys: pytest.CaptureF
     assert capsys.readouterr() == ("", "")
 
 
-def test_working_ends_its_spinner_when_the_work_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", Terminal())
+def test_working_shows_a_spinner_and_takes_it_away_when_the_work_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, shown = Terminal(), threading.Event()
+    monkeypatch.setattr(terminal, "flush", lambda: "reading" in terminal.getvalue() and shown.set())
+    monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setattr(output, "SPINNER_AFTER_S", 0.0)
-    before = threading.enumerate()
-    with pytest.raises(ValueError, match="no luck"), output.working("reading"):
-        raise ValueError("no luck")
-    assert threading.enumerate() == before
+
+    def fail() -> None:
+        with output.working("reading"):
+            assert shown.wait(timeout=60)
+            raise ValueError("no luck")
+
+    with pytest.raises(ValueError, match="no luck"):
+        fail()
+    hide_cursor, show_cursor = "\x1b[?25l", "\x1b[?25h"
+    assert terminal.getvalue().count(hide_cursor) == terminal.getvalue().count(show_cursor) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
@@ -99,9 +101,15 @@ def test_rows_that_did_not_change_cost_next_to_nothing() -> None:
     assert len(encoded.payload) < 4 * 64 * touched.sum() + 400
 
 
+TEXT = np.frombuffer(inspect.getsource(inspect).encode()[:N], np.uint8)
+
+
 @pytest.mark.parametrize(
     ("dtype", "data"),
     [
+        ("int32", TEXT.view(np.int32)),
+        ("float32", TEXT[: N // 2].astype(np.float32)),
+        ("bfloat16", as_bfloat16(TEXT.astype(np.float32))),
         ("int64", np.cumsum(RNG.integers(0, 50, N)).astype(np.int64)),
         ("int64", RNG.zipf(1.3, N).clip(0, 50_000).astype(np.int64)),
         ("int32", np.tile(np.arange(512, dtype=np.int32), N // 512)),
@@ -111,7 +119,19 @@ def test_rows_that_did_not_change_cost_next_to_nothing() -> None:
         ("bytes:12", np.frombuffer((b"abc%d---end-" * 4000)[: 12 * 2000], np.uint8)),
         ("int8", np.clip(RNG.normal(0, 20, N), -127, 127).astype(np.int8)),
     ],
-    ids=["sums", "tokens", "positions", "text", "mask", "triangle", "records", "quantised"],
+    ids=[
+        "text as integers",
+        "codes as floats",
+        "codes as bfloat16",
+        "sums",
+        "tokens",
+        "positions",
+        "text",
+        "mask",
+        "triangle",
+        "records",
+        "quantised",
+    ],
 )
 def test_other_data_is_about_as_small_as_zstd_makes_it(dtype: str, data: npt.NDArray[np.generic]) -> None:
     best = min(len(zstandard.compress(bytes(view(data)), 3)), _planes_with_zstd(data, 1), _planes_with_zstd(data, 3))

@@ -61,6 +61,12 @@ def test_a_damaged_payload_is_refused() -> None:
         delta.decode(Kind(4, True), as_bytes(good), base[:1999], np.zeros(1999, np.uint8))
 
 
+def test_a_chunk_of_no_whole_elements_is_refused() -> None:
+    payload = entropy.heads([(entropy.RAW, as_bytes(b"")), (entropy.CONSTANT, as_bytes(b"\0"))]) + b"\0"
+    with pytest.raises(FormatError):
+        delta.decode(Kind(4, True), as_bytes(payload), np.zeros(6, np.uint8), np.zeros(6, np.uint8))
+
+
 def test_a_coded_bit_stream_belongs_to_a_newer_version() -> None:
     streams = [(entropy.CONSTANT, as_bytes(b"\0")), (entropy.CONSTANT, as_bytes(b"\0"))]
     payload = as_bytes(entropy.heads(streams) + b"\0\0")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from ckstore.codec import planes
+from ckstore.codec import entropy, planes
 from ckstore.codec.entropy import UNKNOWN, Stats
 from ckstore.codec.planes import Shape
 from ckstore.codec.scratch import Bytes
@@ -83,6 +84,18 @@ def test_a_payload_that_does_not_fit_its_chunk_is_refused() -> None:
     for n_bytes in (380, 420, 402, 0):
         with pytest.raises(FormatError):
             planes.decode(shape, np.frombuffer(good, np.uint8), None, np.zeros(n_bytes, np.uint8))
+
+
+def test_a_count_that_cannot_be_is_refused_before_memory_is_taken_for_it() -> None:
+    streams = [(entropy.CONSTANT, np.zeros(1, np.uint8))] * 9
+    payload = np.frombuffer(b"\xff\xff\xff\x7f" + entropy.heads(streams) + bytes(9), np.uint8)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError):
+            planes.decode(Shape(8, True, (0,)), payload, None, np.zeros(800, np.uint8))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_holes_and_a_base_together_are_refused() -> None:

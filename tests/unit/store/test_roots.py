@@ -151,14 +151,14 @@ def test_two_writers_of_one_number_both_commit_in_turn(repo: Repository) -> None
             step(second, compatible=["second"])
         return msgspec.structs.replace(base, number=base.number + 1, previous=digest, floor=1)
 
-    root = repo.roots.extend(change, lambda: f"tmp/1-0000000000000000-{len(seen)}")
+    root = repo.roots.extend(change, lambda: f"tmp/1-0000000000000000-{len(seen)}", lambda _: False)
     assert seen == [1, 2]
     assert (root.number, root.compatible, root.floor) == (3, ["second"], 1)
     assert repo.fs.names("tmp") == []
 
 
 def test_a_change_that_changes_nothing_makes_no_root(repo: Repository) -> None:
-    assert repo.roots.extend(lambda base, _: base, lambda: "tmp/x").number == 1
+    assert repo.roots.extend(lambda base, _: base, lambda: "tmp/x", lambda _: False).number == 1
     assert repo.fs.names("root") == [root_key(1)]
 
 
@@ -184,7 +184,7 @@ def test_a_number_that_was_trimmed_away_is_lost_and_the_commit_made_again(repo: 
             base, number=base.number + 1, previous=digest, write_id=b"w" * 16, compatible=["mine"]
         )
 
-    root = repo.roots.extend(change, lambda: f"tmp/1-0000000000000000-{len(seen)}")
+    root = repo.roots.extend(change, lambda: f"tmp/1-0000000000000000-{len(seen)}", lambda _: False)
     assert seen == [1, 6]
     assert root.number == 7
     assert fresh(repo).newest().compatible == ["mine"]

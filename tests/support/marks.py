@@ -1,0 +1,69 @@
+"""What is done to a store, as recorders and children note it, and what the store owes after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import ckstore
+from tests.support.states import Key
+
+Tags = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Save:
+    """A checkpoint and its tags."""
+
+    key: Key
+    tags: Tags = ()
+
+
+@dataclass(frozen=True)
+class Delete:
+    """The end of a checkpoint."""
+
+    key: Key
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A moment: `what` has begun or is acknowledged."""
+
+    what: Any
+    acknowledged: bool
+
+
+@dataclass
+class Promise:
+    """What must be in the store, and what may be; nothing else may."""
+
+    made: bool = True
+    must: dict[Key, Tags] = field(default_factory=dict)
+    may: dict[Key, Tags] = field(default_factory=dict)
+
+    def heed(self, mark: Mark) -> None:
+        """From this mark on something more is owed, or something less."""
+        match mark.what, mark.acknowledged:
+            case "init", acknowledged:
+                self.made = acknowledged
+            case Save(key, tags), False:
+                self.may[key] = tags
+            case Save(key, tags), True:
+                self.must[key] = self.may.pop(key)
+            case Delete(key), False:
+                self.may[key] = self.must.pop(key)
+            case Delete(key), True:
+                del self.may[key]
+
+    def check(self, store: ckstore.Store) -> None:
+        """The store holds all that it owes and nothing that it cannot."""
+        found = {(ck.run, ck.step): tuple(ck.tags) for ck in store.checkpoints()}
+        assert len(found) == len(store.checkpoints())
+        assert self.must.items() <= found.items()
+        assert found.items() <= (self.must | self.may).items()
+
+    def settle(self, store: ckstore.Store) -> None:
+        """What has been seen is owed from now on, and what was not there will not appear."""
+        self.must = {(ck.run, ck.step): tuple(ck.tags) for ck in store.checkpoints()}
+        self.may.clear()
