@@ -77,6 +77,7 @@ class Story:
         with self.show.progress("loading", len(self.plan.saves)) as on_event:
             self.checked = follow("check", self.plan, on_event)
         self.problems += demo_verdict.losses(self.plan, self.whole, self.first, self.second)
+        self.problems += demo_verdict.loads(set(self.plan.saves), self.checked)
         self.problems += demo_verdict.states(self.plan.compared, self.checked)
         n_leaves = sum(event["n_leaves"] for event in self.checked.compared)
         self.facts |= {"n_losses": self.plan.steps, "n_leaves": n_leaves}
@@ -107,7 +108,10 @@ class Story:
         with self.show.progress("loading", len(every) - len(doomed)) as on_event:
             checked = follow("check", self.plan, on_event)
         deleted = {checkpoint.step for checkpoint in doomed}
+        self.problems += demo_verdict.loads(set(self.plan.saves) - deleted, checked)
         self.problems += demo_verdict.states(self.plan.compared - deleted, checked)
+        if self.problems:
+            return
         self.show.say(
             f"[6/6] deleted     the older {len(doomed)} of {text.count(len(every), 'checkpoint')}; gc freed "
             f"{text.size(before - kept_bytes)} of {text.size(before)} (what the newer build on stays); "

@@ -42,3 +42,9 @@ def states(steps: set[int], checked: Log) -> list[str]:
     if missing:
         problems.append(f"the checkpoint of step {min(missing)} is not there to compare")
     return problems
+
+
+def loads(expected: set[int], checked: Log) -> list[str]:
+    """Exactly the checkpoints of the `expected` steps were there and loaded."""
+    wrong = expected ^ {event["step"] for event in checked.loaded}
+    return [f"the checkpoint of step {min(wrong)} is missing, or there and should not be"] if wrong else []

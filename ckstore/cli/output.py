@@ -64,29 +64,37 @@ def _plain(value: Any) -> Any:
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     """Print `rows` below their titles. Piped: one line a row, whatever its length."""
-    terminal = sys.stdout.isatty()
+    cells = [[printable(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _print_rich(columns, cells)
+    else:
+        _print_plain(columns, [[column.title for column in columns], *cells])
+
+
+def _print_plain(columns: Sequence[Column], lines: list[list[str]]) -> None:
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    for line in lines:
+        padded = [
+            cell.rjust(width) if column.number else cell.ljust(width)
+            for column, cell, width in zip(columns, line, widths, strict=True)
+        ]
+        click.echo((" " * GAP).join(padded).rstrip())
+
+
+def _print_rich(columns: Sequence[Column], rows: list[list[str]]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold underline")
     needed = 0
     for position, column in enumerate(columns):
-        fold = column.wrap and terminal
-        cells = [printable(row[position]) for row in rows]
-        width = max(map(cell_len, _words(column.title, *cells) if fold else [column.title, *cells]))
+        cells = [column.title, *(row[position] for row in rows)]
+        words = [word for cell in cells for word in cell.split()] if column.wrap else cells
+        width = max(map(cell_len, words))
         justify: Literal["left", "right"] = "right" if column.number else "left"
-        table.add_column(Text(column.title), justify=justify, no_wrap=not fold, min_width=width)
+        table.add_column(Text(column.title), justify=justify, no_wrap=not column.wrap, min_width=width)
         needed += width + GAP
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    _print(table, needed, terminal)
-
-
-def _words(*cells: str) -> list[str]:
-    return [word for cell in cells for word in cell.split()]
-
-
-def _print(table: Table, needed: int, terminal: bool) -> None:
-    """Render by way of a string, so that a closed pipe and trailing blanks are handled in one place."""
-    console = Console(file=StringIO(), force_terminal=terminal, no_color=not terminal or None)
-    console.width = max(console.width, needed) if terminal else needed
+        table.add_row(*map(Text, row))
+    console = Console(file=StringIO(), force_terminal=True)
+    console.width = max(console.width, needed)
     with console.capture() as captured:
         console.print(table)
     click.echo("\n".join(line.rstrip() for line in captured.get().strip("\n").split("\n")))

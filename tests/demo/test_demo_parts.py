@@ -57,6 +57,13 @@ def test_a_state_that_differs_or_was_not_compared_is_a_problem() -> None:
     ]
 
 
+def test_a_checkpoint_too_few_or_too_many_is_a_problem() -> None:
+    checked = _log({}, loaded=[{"step": 6}, {"step": 8}])
+    assert demo_verdict.loads({6, 8}, checked) == []
+    assert "step 4 is missing" in demo_verdict.loads({4, 6, 8}, checked)[0]
+    assert "step 6 is missing, or there and should not be" in demo_verdict.loads({8}, checked)[0]
+
+
 def _differences(expected: Any, actual: Any) -> list[str]:
     pytest.importorskip("torch")
     from ckstore.cli.demo_compare import differences
