@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from ckstore.engine.decode import Decoder
 from ckstore.engine.parent import Chain, Known, Parent, frame_cost
 from ckstore.engine.session import Session
 from ckstore.errors import CorruptError, IntegrityError
-from ckstore.format.frame import MAX_DEPTH, ROLE_MASTER, ROLE_PREVIOUS, Base, Frame
+from ckstore.format.frame import MAX_DEPTH, RAW, ROLE_MASTER, ROLE_PREVIOUS, Base, Frame
 from ckstore.format.records import Root
 from ckstore.tensor import dotted
 
@@ -38,7 +39,24 @@ class _Held(NamedTuple):
 
     dtype: str
     chunk_id: bytes
-    data: bytes | memoryview
+    data: bytearray
+
+
+class _Scratch(threading.local):
+    """Buffers that a worker thread uses again: fresh memory for every chunk would have the kernel clear all of it."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[int, bytearray] = {}
+
+    def get(self, number: int, n_bytes: int) -> bytearray:
+        """Buffer `number` at this size; its content is left over from before."""
+        if len(self._buffers.get(number, b"")) != n_bytes:
+            self._buffers[number] = bytearray(n_bytes)
+        return self._buffers[number]
+
+
+_scratch = _Scratch()
+_DECODED = -1
 
 
 @dataclass(frozen=True)
@@ -54,13 +72,14 @@ class Encoder:
         """Outcomes of a job's chunks, in order."""
         outcomes: list[Outcome] = []
         held: _Held | None = None
-        for slot in job:
+        for position, slot in enumerate(job):
             known = self.parent.chunk(slot.view.path, slot.index)
             live = slot.view.read(slot.start, slot.stop)
             if len(job) == 1 and known is not None and self._quick(live) == known.quick_hash:
                 return [Outcome(slot, known.chunk_id, known.quick_hash, row=known.row)]
             # From here on one private copy is hashed, encoded and compared: the caller may change its own meanwhile.
-            data = bytes(live)
+            data = _scratch.get(position, len(live))
+            memoryview(data)[:] = live
             outcomes.append(self._settle(slot, data, known, held))
             if slot.view.dtype not in _DERIVED:
                 held = _Held(slot.view.dtype, outcomes[-1].chunk_id, data)
@@ -70,10 +89,10 @@ class Encoder:
         """Whether the store has this chunk in a live pack."""
         return any(row.pack.name in self.live_packs for row in self.session.repo.segments.find(self.root, chunk_id))
 
-    def _quick(self, data: bytes | memoryview) -> bytes:
+    def _quick(self, data: bytearray | memoryview) -> bytes:
         return xxhash.xxh3_128_digest(data, seed=self.root.hash_seed)
 
-    def _settle(self, slot: Slot, data: bytes, known: Known | None, held: _Held | None) -> Outcome:
+    def _settle(self, slot: Slot, data: bytearray, known: Known | None, held: _Held | None) -> Outcome:
         quick = self._quick(data)
         if known is not None and quick == known.quick_hash:
             return Outcome(slot, known.chunk_id, quick, row=known.row)
@@ -111,7 +130,7 @@ class Encoder:
                 chain.extend(more)
         return chain
 
-    def _encode(self, slot: Slot, data: bytes, chunk_id: bytes, known: Known | None, held: _Held | None) -> Frame:
+    def _encode(self, slot: Slot, data: bytearray, chunk_id: bytes, known: Known | None, held: _Held | None) -> Frame:
         references, ids = [], []
         previous = self._previous(slot, data, known)
         if previous is not None and known is not None:
@@ -126,16 +145,18 @@ class Encoder:
             encoded = encode(memoryview(data), slot.view.dtype, references)
         _compare(slot, data, encoded, references)
         bases = tuple(Base(references[i].role, ids[i]) for i in encoded.used)
-        return Frame(encoded.codec, chunk_id, len(data), bases, encoded.params, encoded.payload)
+        # a raw payload is the scratch buffer itself
+        payload = bytes(encoded.payload) if encoded.codec == RAW else encoded.payload
+        return Frame(encoded.codec, chunk_id, len(data), bases, encoded.params, payload)
 
     def _chain_limit(self) -> Chain:
         return Chain(self.root.chain_cost_milli / 1000, self.root.chain_frames)
 
-    def _fits(self, known: Known, encoded: Encoded, data: bytes) -> bool:
+    def _fits(self, known: Known, encoded: Encoded, data: bytearray) -> bool:
         chain = self.parent.chains[known.row]
         return chain.cost + frame_cost(len(encoded.payload), len(data)) <= self._chain_limit().cost
 
-    def _previous(self, slot: Slot, data: bytes, known: Known | None) -> bytes | bytearray | memoryview | None:
+    def _previous(self, slot: Slot, data: bytearray, known: Known | None) -> bytes | bytearray | memoryview | None:
         """Logical bytes of the parent's chunk, if a delta against it is allowed."""
         if known is None or known.dtype != slot.view.dtype or self.parent.rows[known.row].logical_bytes != len(data):
             return None
@@ -157,9 +178,9 @@ def job_bytes(job: Job) -> int:
     return 4 * sum(slot.stop - slot.start for slot in job)
 
 
-def _compare(slot: Slot, data: bytes, encoded: Encoded, references: list[Reference]) -> None:
+def _compare(slot: Slot, data: bytearray, encoded: Encoded, references: list[Reference]) -> None:
     """Decode what was encoded and compare. Source of the rule: compressors that wrote wrong bytes, found at restore."""
-    back = bytearray(len(data))
+    back = _scratch.get(_DECODED, len(data))
     bases = [references[i].data for i in encoded.used]
     decode_into(encoded.codec, encoded.params, memoryview(encoded.payload), bases, memoryview(back))
     if back != data:

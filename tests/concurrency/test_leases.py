@@ -125,18 +125,21 @@ def test_a_beat_that_fails_does_not_end_the_beating(fs, monkeypatch):
     lease.release()
 
 
-def _child(conn):
-    conn.recv()
+def _live_on(pipe):
+    pipe.send("forked")
+    pipe.recv()
 
 
 def test_a_forked_child_neither_removes_nor_prolongs_its_parents_lease(fs):
     lease = Lease(fs, WRITER)
     here, there = multiprocessing.Pipe()
-    child = multiprocessing.get_context("fork").Process(target=_child, args=(there,))
+    child = multiprocessing.get_context("fork").Process(target=_live_on, args=(there,), daemon=True)
     child.start()
+    assert here.recv() == "forked"
+    assert Observer(fs).live(WRITER)
     lease.abandon()  # as if the parent had died, while its child lives on
     assert not Observer(fs).live(WRITER)
-    here.send(None)
+    here.send("end")
     child.join()
     assert Observer(fs).writers() == [WRITER]
 

@@ -136,6 +136,20 @@ def test_no_lie_about_sizes_is_believed(fields: dict[str, int], compress: bool) 
         read(resealed(whole(compress), **fields))
 
 
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"stored": (64 << 20) + 1}, "over the limit"),
+        ({"raw": (64 << 20) + 1}, "over the limit"),
+        ({"offset": 2**62}, "where none can be"),
+        ({"offset": 55}, "where none can be"),
+    ],
+)
+def test_a_header_alone_shows_sizes_that_cannot_be(fields: dict[str, int], problem: str) -> None:
+    with pytest.raises(FormatError, match=problem):
+        envelope.parse_header(signed(whole(), **fields)[:56], CLOSURE, UUID, WHAT)
+
+
 def sealed(stored: bytes, raw_bytes: int) -> bytes:
     """An object with any bytes for a compressed head."""
     header = envelope.pack_header(CLOSURE, UUID, 1, 56, len(stored), raw_bytes)
