@@ -14,7 +14,7 @@ from ckstore.engine.closures import ClosureBuilder
 from ckstore.engine.encode import Encoder, Outcome, job_bytes
 from ckstore.engine.parent import Parent
 from ckstore.engine.session import Session
-from ckstore.errors import UsageError, WriterExpired
+from ckstore.errors import CorruptError, UsageError
 from ckstore.format import closure, manifest
 from ckstore.format.manifest import ChunkColumns, Table
 from ckstore.format.names import CLOSURE, MANIFEST
@@ -32,10 +32,9 @@ from ckstore.format.records import (
 )
 from ckstore.store.packs import PackWriter
 from ckstore.store.roots import root_bytes
-from ckstore.store.writer import Writer
+from ckstore.store.writer import Writer, until_not_expired
 from ckstore.tensor import TensorView
 
-ATTEMPTS = 5
 StateRow = NodeRow | ValueRow | TensorView
 
 
@@ -56,19 +55,13 @@ def save(session: Session, state: Sequence[StateRow], intent: Intent) -> Entry:
 
     Raises UsageError, ConflictError (a tag is taken), CorruptError, StorageError.
     """
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return _attempt(session, state, intent)
-        except WriterExpired:
-            continue  # a gc gave this writer up while it was stopped: what it knew of the store is void
-    return _attempt(session, state, intent)
+    return until_not_expired(lambda: _attempt(session, state, intent))
 
 
 def _attempt(session: Session, state: Sequence[StateRow], intent: Intent) -> Entry:
     with session.repo.writer() as writer:
         views = [row for row in state if isinstance(row, TensorView)]
-        base = _parent_entry(session, writer.root, intent)
-        parent = session.parent(base) if base else Parent()
+        base, parent = _parent(session, writer.root, intent)
         session.bases.keep_only(parent.row_of.__contains__)
         encoder = Encoder(session, writer.root, parent, frozenset(session.repo.segments.live_packs(writer.root)))
         settled = chunking.settled(views, parent, encoder.holds)
@@ -89,12 +82,17 @@ def _attempt(session: Session, state: Sequence[StateRow], intent: Intent) -> Ent
     return saved
 
 
-def _parent_entry(session: Session, root: Root, intent: Intent) -> Entry | None:
+def _parent(session: Session, root: Root, intent: Intent) -> tuple[Entry | None, Parent]:
     if intent.parent is None:
-        return None
+        return None, Parent()
     if intent.parent != "auto":
-        return catalog.resolve(session.repo, root, intent.parent)
-    return next((entry for entry in catalog.entries(session.repo, root) if entry.run == intent.run), None)
+        entry = catalog.resolve(session.repo, root, intent.parent)
+        return entry, session.parent(entry)
+    newest = next((entry for entry in catalog.entries(session.repo, root) if entry.run == intent.run), None)
+    try:
+        return newest, session.parent(newest) if newest else Parent()
+    except CorruptError:
+        return None, Parent()  # damage to an old checkpoint must not stop the training: this one stands alone
 
 
 class _Columns:

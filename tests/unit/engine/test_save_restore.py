@@ -161,6 +161,19 @@ def test_a_damaged_parent_is_never_built_upon(store):
             again.load("main@0")
 
 
+@pytest.mark.parametrize("kind", ["manifest", "closure"])
+def test_a_parent_that_cannot_be_read_does_not_stop_a_save(store, kind):
+    store.save(drifting(0), step=0)
+    (file,) = Path(store.path, kind).iterdir()
+    file.write_bytes(file.read_bytes()[:-5])
+    with ckstore.open(store.path) as again:
+        saved = again.save(drifting(1), step=1)
+        assert saved.parent is None
+        assert_same(again.load("main@1"), drifting(1))
+        with pytest.raises(ckstore.CorruptError, match=kind):
+            again.save(drifting(2), step=2, parent="main@0")
+
+
 def test_a_frame_that_does_not_decode_to_its_chunk_is_not_published(store, monkeypatch):
     honest = encode_module.encode
 

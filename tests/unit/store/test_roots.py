@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 import ckstore
 from ckstore.engine import catalog
 from ckstore.errors import CkError, CorruptError, FormatError, StoreNotFound, UnsupportedError
-from ckstore.format.names import root_key, root_path
+from ckstore.format import envelope
+from ckstore.format.names import ROOT, root_key, root_path
 from ckstore.format.records import Root
 from ckstore.store import roots as roots_module
 from ckstore.store.fs import LocalFs
@@ -61,6 +63,14 @@ def test_a_damaged_newest_root_is_an_error_and_never_an_older_root(repo: Reposit
 def test_a_root_under_another_number_is_refused(repo: Repository) -> None:
     os.link(root_file(repo, 1), root_file(repo, 7))
     with pytest.raises(FormatError, match="this file holds root 1"):
+        fresh(repo).newest()
+
+
+def test_a_root_with_anything_before_its_head_is_refused(repo: Repository) -> None:
+    root = msgspec.structs.replace(repo.root(), number=2)
+    data, _ = envelope.encode(ROOT, repo.uuid, root, [b"hidden"], compress=False)
+    Path(root_file(repo, 2)).write_bytes(data)
+    with pytest.raises(FormatError, match="root 2"):
         fresh(repo).newest()
 
 
@@ -211,11 +221,14 @@ def test_a_root_trimmed_between_listing_and_reading_is_looked_for_again(
 
 
 def test_a_huge_file_for_a_root_is_refused_before_it_is_read(repo: Repository) -> None:
-    path = root_file(repo, 2)
-    with open(path, "wb") as file:
-        file.truncate(1 << 40)
+    with open(root_file(repo, 2), "wb") as file:
+        file.truncate(1 << 30)
+    tracemalloc.start()
     with pytest.raises(CorruptError, match="root 2"):
         fresh(repo).newest()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200 << 20
 
 
 def test_the_root_stays_small_with_many_checkpoints(store_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
