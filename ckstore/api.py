@@ -150,7 +150,8 @@ class Store:
     def checkpoints(self, run: str | None = None) -> list[Checkpoint]:
         """All checkpoints, or a run's, oldest first."""
         repo = self._open_session().repo
-        found = [entry for entry in catalog.entries(repo, repo.root()) if run in (None, entry.run)]
+        everything = repo.at_newest(lambda root: list(catalog.entries(repo, root)))
+        found = [entry for entry in everything if run in (None, entry.run)]
         return [_checkpoint(entry) for entry in reversed(found)]
 
     def checkpoint(self, ref: str | Checkpoint) -> Checkpoint:
@@ -233,8 +234,8 @@ class Store:
     def _resolve(self, ref: str | Checkpoint) -> Entry:
         repo = self._open_session().repo
         if isinstance(ref, Checkpoint):
-            return catalog.by_id(repo, repo.root(), bytes.fromhex(ref.id))
-        return catalog.resolve(repo, repo.root(), ref)
+            return repo.at_newest(lambda root: catalog.by_id(repo, root, bytes.fromhex(ref.id)))
+        return repo.at_newest(lambda root: catalog.resolve(repo, root, ref))
 
 
 def _numbers(metrics: Mapping[str, float] | None) -> dict[str, float]:

@@ -11,6 +11,7 @@ from ckstore.engine import catalog
 from ckstore.engine.session import Session
 from ckstore.errors import ConflictError, UsageError
 from ckstore.format.records import Entry, Root
+from ckstore.store.writer import until_not_expired
 
 Edit = Callable[[Root, bytes, Callable[[Entry], Entry | None]], Root]
 """edit(root, checkpoint id, change): `root` with that entry changed, or dropped where `change` returns None."""
@@ -71,6 +72,10 @@ def _changed(session: Session, entry: Entry, change: Callable[[Root, Edit], Root
 
 
 def _commit(session: Session, change: Callable[[Root, Edit], Root]) -> Root:
+    return until_not_expired(lambda: _attempt(session, change))
+
+
+def _attempt(session: Session, change: Callable[[Root, Edit], Root]) -> Root:
     with session.repo.writer() as writer:
 
         def edit(root: Root, which: bytes, how: Callable[[Entry], Entry | None]) -> Root:

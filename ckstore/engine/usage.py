@@ -12,15 +12,17 @@ from ckstore.format.closure import Row
 from ckstore.format.frame import CODEC_NAMES
 from ckstore.format.manifest import ChunkColumns, tensor_bytes
 from ckstore.format.names import DIRECTORY
-from ckstore.format.records import Entry, TensorRow, ValueRow
+from ckstore.format.records import Entry, Root, TensorRow, ValueRow
 from ckstore.store.repository import Repository
 from ckstore.tensor import dotted
 
 
 def stats(session: Session) -> StatsReport:
     """Counts and sizes of the whole store."""
-    repo = session.repo
-    root = repo.root()
+    return session.repo.at_newest(lambda root: _stats(session.repo, root))
+
+
+def _stats(repo: Repository, root: Root) -> StatsReport:
     entries = list(catalog.entries(repo, root))
     runs: dict[str, list[Entry]] = {}
     for entry in reversed(entries):
@@ -43,8 +45,10 @@ def _run_stats(run: str, mine: list[Entry]) -> RunStats:
 
 def usage(session: Session) -> UsageReport:
     """What each checkpoint takes, and what deleting it alone would free."""
-    repo = session.repo
-    root = repo.root()
+    return session.repo.at_newest(lambda root: _usage(session.repo, root))
+
+
+def _usage(repo: Repository, root: Root) -> UsageReport:
     entries = list(catalog.entries(repo, root))
     sizes = reach.on_disk(repo)
     needs = {entry.id: set(reach.of_entry(repo, entry)) for entry in entries}
@@ -64,9 +68,12 @@ def usage(session: Session) -> UsageReport:
 def freed_by(session: Session, ids: set[bytes]) -> int:
     """Bytes gc would free if these checkpoints were deleted, on top of what it would free now."""
     repo = session.repo
-    entries = list(catalog.entries(repo, repo.root()))
-    sizes = reach.on_disk(repo)
-    return sum(sizes.get(item, 0) for item in reach.exclusive(repo, entries, ids))
+
+    def freed(root: Root) -> int:
+        sizes = reach.on_disk(repo)
+        return sum(sizes.get(item, 0) for item in reach.exclusive(repo, catalog.entries(repo, root), ids))
+
+    return repo.at_newest(freed)
 
 
 def leaves(session: Session, entry: Entry) -> list[LeafInfo]:

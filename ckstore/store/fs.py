@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import stat
 import sys
 from collections.abc import Sequence
 
@@ -64,8 +65,12 @@ class LocalFs:
 
     def open_read(self, path: str) -> int:
         """A descriptor for pread; raises FileNotFoundError."""
-        with told("open", self.locate(path)):
-            return os.open(self.locate(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with told("open", self.locate(path)):  # without waiting: a pipe put in a file's place would never answer
+            fd = os.open(self.locate(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise StorageError(f"cannot read {self.locate(path)}: it is no plain file", path=path)
+        return fd
 
     def close(self, fd: int) -> None:
         """Close a descriptor of open_read."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock
 from typing import TypeVar, cast
 
 import msgspec
 
-from ckstore.errors import MissingObjectError
+from ckstore.errors import IntegrityError, MissingObjectError
 from ckstore.format import envelope
 from ckstore.format.names import CATALOG, CLOSURE, DIRECTORY, MANIFEST, SEGMENT, object_path
 from ckstore.format.records import CatalogPage, Closure, Manifest, ObjectRef, PageRef, Segment
@@ -62,15 +62,17 @@ class Objects:
         what = f"{DIRECTORY[kind]} {ref.name}"
         data = self._read(kind, ref.name, 0, _FIRST_READ_BYTES)
         header = envelope.parse_header(data, kind, self._uuid, what)
+        if header.end != ref.n_bytes:
+            raise IntegrityError(f"{what}: has {header.end} bytes, its reference says {ref.n_bytes}", object=what)
         if header.end <= len(data):
             tail = data[header.head_offset : header.end]
         else:
             tail = self._read(kind, ref.name, header.head_offset, header.end - header.head_offset)
         return envelope.decode_head(data[: envelope.HEADER_BYTES], header, tail, record_type, what, ref.digest)[0]
 
-    def pages(self, kind: int, name: str, refs: list[PageRef], record_type: type[_T]) -> list[_T]:
-        """The pages of the object `name`, from wherever they lie."""
-        return [self.page(kind, name, ref, record_type) for ref in refs]
+    def pages(self, kind: int, name: str, refs: list[PageRef], record_type: type[_T]) -> Iterator[_T]:
+        """The pages of the object `name`, from wherever they lie, each when it is asked for."""
+        return (self.page(kind, name, ref, record_type) for ref in refs)
 
     def page(self, kind: int, name: str, ref: PageRef, record_type: type[_T]) -> _T:
         """One page."""

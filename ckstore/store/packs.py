@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import NamedTuple
 
-from ckstore.errors import MissingObjectError
+from ckstore.errors import FormatError, MissingObjectError
 from ckstore.format import envelope, frame, pack
 from ckstore.format.names import PACK, object_path
 from ckstore.format.records import ObjectRef
@@ -131,6 +131,8 @@ class PackReader:
     def table(self, ref: ObjectRef) -> list[pack.TableRow]:
         """The table at the end of a pack, checked."""
         what = f"pack {ref.name}"
+        if ref.n_bytes < envelope.HEADER_BYTES + pack.FOOTER_BYTES:
+            raise FormatError(f"{what}: a pack has more than {ref.n_bytes} bytes", object=what)
         header = bytes(self.read(ref.name, 0, envelope.HEADER_BYTES))
         envelope.parse_header(header, PACK, self._uuid, what)
         footer = bytes(self.read(ref.name, ref.n_bytes - pack.FOOTER_BYTES, pack.FOOTER_BYTES + 1))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ckstore.errors import ForkedError, MissingObjectError, StoreNotFound, UsageError
+from ckstore.format.frame import MAX_DEPTH
 from ckstore.format.names import DIRECTORY, LEASES, ROOT, TEMPORARIES
 from ckstore.format.records import Root
 from ckstore.store import roots
@@ -22,6 +23,10 @@ CHAIN_COST_MILLI = 8000
 CHAIN_FRAMES = 32
 
 _T = TypeVar("_T")
+
+
+# A chain may get one frame longer than the setting, by a rounding of its last chunk.
+LIMITS = {"chunk_elements": (1 << 10, 1 << 20), "chain_cost_milli": (0, 1 << 30), "chain_frames": (1, MAX_DEPTH - 2)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +88,9 @@ class Repository:
 
 def initialize(fs: LocalFs, settings: Settings) -> bool:
     """Make the directories and root 1 of a store; False if there is one already. Who loses the race opens it."""
-    if not 1 << 10 <= settings.chunk_elements <= 1 << 20:
-        raise UsageError(f"chunk_elements must be 1024 to 1048576, not {settings.chunk_elements}")
+    for name, (least, most) in LIMITS.items():
+        if not least <= getattr(settings, name) <= most:
+            raise UsageError(f"{name} must be {least} to {most}, not {getattr(settings, name)}")
     if fs.exists(DIRECTORY[ROOT]) and fs.names(DIRECTORY[ROOT]):
         return False
     for directory in (*DIRECTORY.values(), LEASES, TEMPORARIES):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from threading import Lock
 
@@ -15,6 +16,7 @@ from ckstore.store.fs import LocalFs
 from ckstore.store.outfile import unsure
 
 MAJOR = 1
+MAX_ROOT_BYTES = 16 << 20
 KNOWN_INCOMPATIBLE: frozenset[str] = frozenset()
 KNOWN_READONLY_COMPATIBLE: frozenset[str] = frozenset()
 
@@ -47,7 +49,9 @@ class Roots:
         """Number of the newest root: the listing's newest, then by name for as long as there is one more."""
         try:
             names = self._fs.names(DIRECTORY[ROOT])
-        except (FileNotFoundError, NotADirectoryError) as error:
+        except (FileNotFoundError, StorageError) as error:
+            if isinstance(error, StorageError) and error.errno != errno.ENOTDIR:
+                raise
             raise self._missing() from error
         number = max((n for n in map(root_number, names) if n is not None), default=0)
         if not number:
@@ -62,7 +66,9 @@ class Roots:
     def read(self, number: int) -> tuple[Root, bytes]:
         """(root, digest) of one root."""
         what = f"root {number}"
-        data = self._fs.read(root_path(number))
+        data = self._fs.read(root_path(number), 0, MAX_ROOT_BYTES + 1)
+        if len(data) > MAX_ROOT_BYTES:
+            raise FormatError(f"{what}: is larger than any root", object=what)
         header = envelope.parse_header(data, ROOT, self.uuid, what)
         tail = data[header.head_offset :]
         root, digest = envelope.decode_head(data[: envelope.HEADER_BYTES], header, tail, Root, what)

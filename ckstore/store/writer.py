@@ -57,7 +57,7 @@ class Writer:
             name = f"{self._roots.newest_number()}-{secrets.token_hex(8)}"
             try:
                 lease = Lease(self._fs, name)
-            except FileNotFoundError:  # swept away by a gc, or the empty directories were lost when the store was copied
+            except FileNotFoundError:  # swept away by a gc, or empty directories were lost when the store was copied
                 self._fs.make_dir(LEASES)
                 self._fs.make_dir(TEMPORARIES)
                 continue

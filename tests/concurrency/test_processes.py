@@ -83,6 +83,7 @@ def test_savers_that_are_stopped_and_given_up_go_on_when_they_wake(path):
     with children(saver), ckstore.open(path) as store:
         marks = []
         while (mark := saver.message()) is not None:
+            assert isinstance(mark, Mark), mark
             marks.append(mark)
             if not mark.acknowledged and rng.random() < 0.7:
                 os.kill(saver.process.pid, signal.SIGSTOP)

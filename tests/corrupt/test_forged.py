@@ -21,7 +21,9 @@ from ckstore.format.records import Condemned, ManifestPage, NodeRow, ObjectRef, 
 from tests.corrupt.damage import CHUNK, N_STEPS, Small, assert_state
 from tests.corrupt.forge import NAME, Forger, mutated, try_everything
 
-N_MUTANTS = 150
+MUTANTS = 10
+"""For each seed."""
+SEEDS = [*range(15), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(100, 400))]
 
 
 @pytest.fixture
@@ -36,29 +38,29 @@ def test_a_forgery_that_changes_nothing_is_the_store_itself(forger: Forger) -> N
         assert_state(store.load(), N_STEPS - 1)
 
 
-@pytest.mark.parametrize("seed", range(N_MUTANTS // 10))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_mutants_of_a_manifest_page(forger: Forger, seed: int) -> None:
     rng = random.Random(seed)
-    for _ in range(10):
+    for _ in range(MUTANTS):
         manifest = forger.put_manifest([mutated(forger.manifest_page(), rng)])
         with forger.store(manifest=manifest) as store:
             try_everything(store)
 
 
-@pytest.mark.parametrize("seed", range(N_MUTANTS // 10))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_mutants_of_a_closure_page(forger: Forger, seed: int) -> None:
     rng = random.Random(seed)
-    for _ in range(10):
+    for _ in range(MUTANTS):
         closed = forger.put_closure([mutated(forger.closure_page(), rng)])
         with forger.store(closure=closed) as store:
             try_everything(store)
 
 
-@pytest.mark.parametrize("seed", range(N_MUTANTS // 10))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_mutants_of_heads_and_roots(forger: Forger, seed: int) -> None:
     rng = random.Random(seed)
     heads = {MANIFEST: msgspec.msgpack.encode(forger.manifest), CLOSURE: msgspec.msgpack.encode(forger.closure)}
-    for _ in range(5):
+    for _ in range(MUTANTS // 2):
         for kind, head in heads.items():
             ref = forger.put_head(kind, mutated(head, rng))
             with forger.store(**{"manifest" if kind == MANIFEST else "closure": ref}) as store:
@@ -68,11 +70,11 @@ def test_mutants_of_heads_and_roots(forger: Forger, seed: int) -> None:
             try_everything(store)
 
 
-@pytest.mark.parametrize("seed", range(N_MUTANTS // 10))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_mutants_of_frames(forger: Forger, seed: int) -> None:
     """Parameters and payloads that lie, below checks that are right: the chunk id tells in the end."""
     rng = random.Random(seed)
-    for _ in range(10):
+    for _ in range(MUTANTS):
         rows, frames = forger.rows, []
         for row in rows:
             data = forger.small.fs.read(f"pack/{row.pack.name}", row.offset, row.frame_bytes)

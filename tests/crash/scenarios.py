@@ -12,7 +12,6 @@ from tests.support.recording import Recorder
 from tests.support.states import CHUNK, Key, state_of
 from tests.support.stores import before_commit
 
-
 STORE = "runs/store"
 """Where the store is: its parent too is made by whoever makes it."""
 
@@ -56,6 +55,13 @@ def fill(path: Path, *saved: Key, deleted: tuple[Key, ...] = ()) -> None:
 
 def init(play: Play) -> None:
     play.open(create=True).close()
+
+
+def init_in_a_directory_made_before(play: Play) -> None:
+    """Somebody made it just now and kept its parent only: its own name is not certain yet."""
+    play.recorder.makedirs(str(play.path))
+    play.recorder.keep_names(play.path.parent.parent)
+    init(play)
 
 
 def first_save(play: Play) -> None:
@@ -133,6 +139,7 @@ class Scenario:
 _RUN = tuple(("main", step) for step in range(3))
 SCENARIOS = {
     "init": Scenario(init, 15, None),
+    "init in a directory made before": Scenario(init_in_a_directory_made_before, 15, None),
     "first save": Scenario(first_save, 100),
     "delta save": Scenario(delta_save, 150, _RUN[:1]),
     "delta save without hard links": Scenario(delta_save, 150, _RUN[:1], links=False),

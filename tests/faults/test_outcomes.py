@@ -85,7 +85,10 @@ def test_a_commit_that_may_have_been_made_is_reported_as_such_and_nothing_is_cle
         return bool(linked) and wanted(op)
 
     door = Refusing(wanted_after_the_link, after)
-    with door.installed(), pytest.raises(ckstore.StorageError, match="not known whether the commit was made") as failure:
+    with (
+        door.installed(),
+        pytest.raises(ckstore.StorageError, match="not known whether the commit was made") as failure,
+    ):
         save(store, "main", 1)
     assert failure.value.outcome == "unknown"
     start = door.calls.index(linked[0])

@@ -16,7 +16,6 @@ from typing import Any
 from tests.support.door import READS, Door, Op
 from tests.support.marks import Mark
 
-
 Log = list[Op | Mark]
 
 
@@ -38,6 +37,12 @@ class Recorder(Door):
 
     def _below(self, path: str) -> str:
         return os.path.relpath(os.path.normpath(path), self._root)
+
+    def keep_names(self, directory: Path) -> None:
+        """Sync a directory, as somebody other than ckstore."""
+        fd = self.open(str(directory), os.O_RDONLY | os.O_DIRECTORY)
+        self.fsync(fd)
+        self.close(fd)
 
     def mark(self, what: Any, acknowledged: bool) -> None:
         """Note that `what` has begun, or that it has returned."""

@@ -56,7 +56,7 @@ STATES: list[Any] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("state", STATES, ids=lambda state: f"{type(state).__name__}-{str(state)[:24]}")
+@pytest.mark.parametrize("state", STATES, ids=[f"{i}-{type(state).__name__}" for i, state in enumerate(STATES)])
 def test_a_tree_comes_back_as_it_was_saved(state: Any) -> None:
     assert_same(state, round_trip(state))
 

@@ -136,7 +136,7 @@ def test_a_failed_read_leaves_no_descriptor_in_use(repo: Repository) -> None:
     assert open_files() == before
 
 
-@pytest.mark.parametrize("name", ["1-0000000000000000-1", "../root/x", ""])
+@pytest.mark.parametrize("name", ["1-0000000000000000-1", "../lease/x", ""])
 def test_a_pack_that_is_not_there_is_missing_by_its_name(repo: Repository, name: str) -> None:
     with pytest.raises(MissingObjectError) as caught:
         repo.packs.read(name, 0, 10)
