@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ckstore.engine import catalog, reach
-from ckstore.engine.parent import chains, load_closure, load_manifest
+from ckstore.engine.parent import load_parent
 from ckstore.engine.reports import CheckpointUsage, LeafInfo, RunStats, StatsReport, UsageReport
 from ckstore.engine.session import Session
 from ckstore.format.closure import Row
@@ -79,15 +79,13 @@ def freed_by(session: Session, ids: set[bytes]) -> int:
 def leaves(session: Session, entry: Entry) -> list[LeafInfo]:
     """Every tensor and plain value of a checkpoint, in tree order."""
     repo = session.repo
-    table, _ = load_manifest(repo, entry, repo.root().chunk_elements)
-    rows, _ = load_closure(repo, entry)
-    number = {row.chunk_id: i for i, row in enumerate(rows)}
-    frames = [chain.frames for chain in chains(rows)]
+    whole = load_parent(repo, entry)
+    rows, frames = whole.rows, [chain.frames for chain in whole.chains]
     codecs = _Codecs(repo)
     found: list[LeafInfo] = []
-    for row, columns in table:
+    for row, columns in whole.table:
         if isinstance(row, TensorRow):
-            mine = [number[columns.chunk_id(i)] for i in range(columns.n_chunks)]
+            mine = [whole.row_of[columns.chunk_id(i)] for i in range(columns.n_chunks)]
             found.append(_tensor_info(row, columns, [rows[i] for i in mine], [frames[i] for i in mine], codecs))
         elif isinstance(row, ValueRow):
             found.append(LeafInfo(dotted(tuple(row.path)), "value", "", [], len(row.data), len(row.data), 0, 0, {}))

@@ -14,6 +14,8 @@ from ckstore.format.frame import MAX_BASES, MAX_CHUNK_BYTES, MAX_DEPTH, MAX_FRAM
 from ckstore.format.records import ClosurePage, ObjectRef, PackUse
 
 ROWS_PER_PAGE = 256
+MAX_WORK = 4096
+"""Most frames that one row may need, each counted as often as it is needed."""
 MAX_ROWS = 1 << 24
 
 
@@ -66,12 +68,16 @@ def from_pages(pages: Iterable[ClosurePage], what: str) -> list[Row]:
 
 def _check_bases(rows: Sequence[Row], what: str) -> None:
     depth: list[int] = []
+    work: list[int] = []  # frames to decode, each as often as it is needed: what branches at every link doubles
     for i, row in enumerate(rows):
         if any(base >= i for base in row.bases):
             raise FormatError(f"{what}: row {i} depends on a row after it", object=what)
         depth.append(1 + max((depth[base] for base in row.bases), default=0))
         if depth[-1] > MAX_DEPTH:
             raise FormatError(f"{what}: row {i} needs a chain of more than {MAX_DEPTH} frames", object=what)
+        work.append(1 + sum(work[base] for base in row.bases))
+        if work[-1] > MAX_WORK:
+            raise FormatError(f"{what}: row {i} needs more than {MAX_WORK} frames to be decoded", object=what)
 
 
 def _from_page(page: ClosurePage, what: str) -> Iterable[Row]:

@@ -1,4 +1,4 @@
-"""The race for the next root number: who loses goes on from the winner's root, and nobody commits twice or not at all."""
+"""The race for the next root number: who loses goes on from the winner's root, and nobody commits twice or never."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def mutated_frame(data: bytes, rng: random.Random) -> Frame:
     return Frame(codec, found.chunk_id, found.logical_bytes, found.bases, params, payload)
 
 
-def test_a_chain_that_branches_at_every_link_ends(forger: Forger) -> None:
+def test_a_chain_that_branches_at_every_link_ends(forger: Forger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each frame has the one before it as base four times over: 4^60 ways down, but only 60 frames."""
     data = np.arange(CHUNK, dtype="f4").tobytes()
     ids = [blake3(data + bytes([i])).digest() for i in range(MAX_DEPTH - 1)] + [forger.table[1][1].chunk_id(0)]
@@ -122,7 +122,9 @@ def test_a_chain_that_branches_at_every_link_ends(forger: Forger) -> None:
     first = len(forger.rows)
     chain = [(first + i - 1,) * MAX_BASES if i else () for i in range(MAX_DEPTH)]
     rows = [*forger.rows, *(Row(ids[i], ref, *places[i], len(data), chain[i]) for i in range(MAX_DEPTH))]
-    (page,) = closure.to_pages(rows)
+    with monkeypatch.context() as patched:
+        patched.setattr(closure, "MAX_WORK", 1 << 200)  # a writer of ours would refuse to make it
+        (page,) = closure.to_pages(rows)
     closed = forger.put_closure([msgspec.msgpack.encode(page)], packs=closure.pack_uses(rows))
     with forger.store(closure=closed) as store:
         with pytest.raises(CorruptError):

