@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from ckstore.engine import catalog
 from ckstore.format.names import CATALOG, CLOSURE, DIRECTORY, MANIFEST, PACK, SEGMENT, is_object_name
@@ -36,9 +37,9 @@ def on_disk(repo: Repository) -> dict[Object, int]:
     """Bytes of every catalog page, manifest, closure, segment and pack that there is, named or not."""
     found: dict[Object, int] = {}
     for kind in (CATALOG, MANIFEST, CLOSURE, SEGMENT, PACK):
-        for name, size in repo.fs.sizes(DIRECTORY[kind]).items():
-            if is_object_name(name):
-                found[kind, name] = size
+        with suppress(FileNotFoundError):  # whoever needs an object of it will miss it by name
+            sizes = repo.fs.sizes(DIRECTORY[kind])
+            found.update({(kind, name): size for name, size in sizes.items() if is_object_name(name)})
     return found
 
 

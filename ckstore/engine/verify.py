@@ -57,11 +57,26 @@ def verify(session: Session, level: str = "stored") -> VerifyReport:
     """Check the store. Never raises for damage, but for a store that cannot be opened at all."""
     if level not in LEVELS:
         raise UsageError(f"level is one of {', '.join(LEVELS)}, not {level!r}")
+    session.repo.check_process()
     while True:
-        root = session.repo.root()
-        report = _verify(session, root, level)
-        if report.ok or session.repo.root().number == root.number:
+        number = session.repo.roots.newest_number()
+        report = _look(session.repo, level)
+        if report.ok or session.repo.roots.newest_number() == number:
             return report  # else a gc may have removed what this root still needed: look again at the newest
+
+
+def _look(repo: Repository, level: str) -> VerifyReport:
+    """One look at the newest root. What `repo` has cached says nothing of what is on disk: all is read afresh."""
+    try:
+        session = Session(Repository(repo.fs, readonly=True))
+    except CkError as error:
+        found = _Found()
+        found.add(str(error.details.get("object", "root")), str(error), [])
+        return found.report(level)
+    try:
+        return _verify(session, session.repo.root(), level)
+    finally:
+        session.close()
 
 
 def _verify(session: Session, root: Root, level: str) -> VerifyReport:

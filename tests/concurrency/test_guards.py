@@ -55,6 +55,18 @@ def test_a_writer_is_seen_before_it_looks_at_the_store(store):
         assert seen == [writer.name]
 
 
+def test_a_writer_that_was_given_up_before_it_saw_the_store_takes_another_name(store, open_store):
+    repo, other = store._session.repo, open_store()
+
+    def expire() -> None:
+        other.delete("main@0")
+        other.gc(grace_s=0, expire_writers=True)
+
+    once(repo.roots, "newest", expire)
+    with repo.writer() as writer:
+        assert writer.epoch >= writer.root.floor > 0
+
+
 def test_a_saver_that_begins_while_a_gc_looks_around_is_left_alone(store, open_store):
     repo, saver = store._session.repo, open_store()
     observer = Observer(repo.fs)

@@ -136,6 +136,7 @@ def test_a_saver_taken_for_dead_takes_back_what_it_had_just_written(open_store, 
     save(saver, "main", 0)
     assert len(attempts) == 1
     assert keys(other) == [("main", 0)]
+    assert other._session.repo.root().condemned == []
     assert_whole_and_tidy(other)
 
 

@@ -132,6 +132,8 @@ class Scenario:
     """None: there is no store yet."""
     deleted: tuple[Key, ...] = ()
     links: bool = True
+    early: bool = False
+    """Segments merge and catalog entries move to pages after two saves, not after dozens."""
     every: int = 1
     """In the default suite only every so manieth image is checked."""
 
@@ -148,6 +150,9 @@ SCENARIOS = {
     "gc": Scenario(collect, 80, (*_RUN, ("other", 0)), _RUN[:2]),
     "gc of everything": Scenario(collect, 100, _RUN, _RUN),
     "two savers": Scenario(two_savers, 150, _RUN[:1], every=2),
-    "saver beside gc": Scenario(saver_beside_gc, 200, (*_RUN[:1], ("other", 0))),
+    "saver beside gc": Scenario(saver_beside_gc, 200, _RUN[:1]),
+    "delta saves that merge": Scenario(delta_save, 100, _RUN[:1], early=True, every=2),
+    "delete in a page": Scenario(delete, 45, _RUN, early=True),
+    "gc of half a merged segment": Scenario(collect, 60, _RUN, _RUN[2:], early=True),
     "a life": Scenario(run_life, 200, None, every=3),
 }

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import ckstore
+from ckstore.engine import catalog
+from ckstore.store import segments
 from tests.crash.promises import check_image, promise_before
 from tests.crash.scenarios import SCENARIOS, STORE, Play, Scenario, fill
 from tests.support.door import quickly
@@ -36,6 +38,14 @@ class NoLinks(Recorder):
 
 def record(path: Path, scenario: Scenario) -> tuple[Image, Log]:
     """(the directory before, all that the scenario does to it)."""
+    with pytest.MonkeyPatch.context() as patch:
+        if scenario.early:
+            patch.setattr(catalog, "INLINE_ENTRIES", 2)
+            patch.setattr(segments, "MERGE_FACTOR", 2)
+        return _record(path, scenario)
+
+
+def _record(path: Path, scenario: Scenario) -> tuple[Image, Log]:
     if scenario.saved is not None:
         fill(path / STORE, *scenario.saved, deleted=scenario.deleted)
     before = read_image(path)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ckstore.errors import FormatError
 from ckstore.format import closure, columns
-from ckstore.format.closure import ROWS_PER_PAGE, Row
+from ckstore.format.closure import MAX_WORK, ROWS_PER_PAGE, Row
 from ckstore.format.frame import MAX_BASES, MAX_CHUNK_BYTES, MAX_DEPTH, MAX_FRAME_BYTES
 from ckstore.format.records import ClosurePage, ObjectRef, PackUse
 
@@ -70,9 +70,18 @@ def test_the_longest_chain_is_read_and_a_longer_one_refused() -> None:
             refused()
 
 
-def test_bases_used_many_times_over_take_no_longer() -> None:
-    rows = [row(i, *([i - 1] * MAX_BASES if i else [])) for i in range(MAX_DEPTH)]
-    assert len(closure.from_pages(closure.to_pages(rows), WHAT)) == MAX_DEPTH
+def test_a_chain_that_branches_at_every_link_is_refused_and_one_that_joins_others_is_not() -> None:
+    branching = [row(i, *([i - 1] * MAX_BASES if i else [])) for i in range(MAX_DEPTH)]
+    for refused in (
+        lambda: closure.from_pages([closure._to_page(branching)], WHAT),
+        lambda: closure.to_pages(branching),
+    ):
+        with pytest.raises(FormatError, match=f"row 6 needs more than {MAX_WORK} frames to be decoded"):
+            refused()
+    joining = [row(0), row(1)]
+    for i in range(2, MAX_DEPTH, 2):  # weights that follow from their own and a moment's chain
+        joining += [row(i, i - 2), row(i + 1, i - 1, i)]
+    assert len(closure.from_pages(closure.to_pages(joining), WHAT)) == MAX_DEPTH
 
 
 PAGE = closure.to_pages([row(0), row(1, 0, pack=1), row(2, 0, 1)])[0]
