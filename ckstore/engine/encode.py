@@ -18,6 +18,7 @@ from ckstore.engine.session import Session
 from ckstore.errors import CorruptError, IntegrityError
 from ckstore.format.frame import MAX_DEPTH, RAW, ROLE_MASTER, ROLE_PREVIOUS, Base, Frame
 from ckstore.format.records import Root
+from ckstore.format.segment import SegmentRow
 from ckstore.tensor import dotted
 
 _DERIVED = frozenset({"float16", "bfloat16"})
@@ -87,7 +88,14 @@ class Encoder:
 
     def holds(self, chunk_id: bytes) -> bool:
         """Whether the store has this chunk in a live pack."""
-        return any(row.pack.name in self.live_packs for row in self.session.repo.segments.find(self.root, chunk_id))
+        return any(row.pack.name in self.live_packs for row in self._places(chunk_id))
+
+    def _places(self, chunk_id: bytes) -> list[SegmentRow]:
+        """Where the segments say a chunk lies. They serve deduplication only: a damaged one must not stop a save."""
+        try:
+            return list(self.session.repo.segments.find(self.root, chunk_id))
+        except CorruptError:
+            return []
 
     def _quick(self, data: bytearray | memoryview) -> bytes:
         return xxhash.xxh3_128_digest(data, seed=self.root.hash_seed)
@@ -109,7 +117,7 @@ class Encoder:
 
     def _find(self, chunk_id: bytes, depth: int) -> list[Found] | None:
         """The chunk and its bases as the store holds them, bases first; None if any of it is absent or unreadable."""
-        for where in self.session.repo.segments.find(self.root, chunk_id):
+        for where in self._places(chunk_id):
             if where.pack.name not in self.live_packs or depth == 0:
                 continue
             try:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ckstore.errors import MissingObjectError, WriterExpired
+from ckstore.errors import CorruptError, MissingObjectError, WriterExpired
 from ckstore.format import envelope, segment
 from ckstore.format.names import DIRECTORY, LEASES, PACK, SEGMENT, TEMPORARIES, epoch_of, object_path, writer_of
 from ckstore.format.records import Condemned, ObjectRef, PageRef, Root, Segment
@@ -186,7 +186,13 @@ class Writer:
                 return refs
             key = tuple(ref.name for ref in full)
             if key not in self._merged:
-                self._merged[key] = self.put_segment(list(self._segments.merged(full)), level + 1)
+                try:
+                    rows = list(self._segments.merged(full))
+                except MissingObjectError:
+                    raise  # a gc was here: this writer has to begin again
+                except CorruptError:
+                    return refs  # damage to a list that serves deduplication must not stop a save
+                self._merged[key] = self.put_segment(rows, level + 1)
             at = refs.index(full[0])
             refs = [*refs[:at], self._merged[key], *(ref for ref in refs[at:] if ref not in full)]
 

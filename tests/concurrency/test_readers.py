@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import ckstore
-from ckstore.engine import catalog
+from ckstore.engine import catalog, verify
+from ckstore.store.objects import Objects
 from tests.support.states import assert_same, keys, state_of
 from tests.support.stores import once, save
 
@@ -87,10 +88,40 @@ def test_a_reference_is_resolved_although_a_catalog_page_is_replaced_meanwhile(m
 @pytest.mark.parametrize("moment", ["catalog", "manifest", "closure", "segment"])
 def test_verify_reports_no_damage_where_a_gc_was_at_work_meanwhile(many, open_store, moment):
     save(many, "other", 0)
-    reader = open_store()
-    once(reader._session.repo.objects, moment, lambda: (drop(many, "main@0"), drop(many, "other@0")))
-    report = reader.verify("data")
+    gone = []
+    with pytest.MonkeyPatch.context() as patch:  # verify opens the store afresh
+        look = getattr(Objects, moment)
+
+        def look_late(self, *args):
+            if not gone:
+                gone.append(moment)
+                patch.undo()
+                drop(many, "main@0")
+                drop(many, "other@0")
+            return look(self, *args)
+
+        patch.setattr(Objects, moment, look_late)
+        report = open_store().verify("data")
+    assert gone
     assert report.ok, report.damages
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="it looks again for as long as the root advances")
+def test_verify_of_a_damaged_store_comes_to_an_end_while_others_save(other, open_store, monkeypatch):
+    for file in Path(other.path, "segment").iterdir():
+        file.unlink()
+    looks, look = [], verify._look
+
+    def look_while_others_save(*args):
+        looks.append(args)
+        assert len(looks) < 9, "it never ends"
+        try:
+            return look(*args)
+        finally:
+            other.annotate("main@1", meta={"looks": len(looks)})
+
+    monkeypatch.setattr(verify, "_look", look_while_others_save)
+    assert not open_store().verify("stored").ok
 
 
 @pytest.mark.parametrize("verb", ["stats", "usage", "gc"])

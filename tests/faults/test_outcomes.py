@@ -157,12 +157,19 @@ def test_a_store_that_could_not_be_made_can_be_made_later(tmp_path, code):
             return
 
 
-def test_a_codec_that_does_not_give_back_what_it_took_saves_nothing(store, monkeypatch):
-    whole = chunk.encode
+def _other_bytes(encode_well, raw, dtype, references, more):
+    return encode_well(memoryview(_spoilt(raw)), dtype, references, **more)
 
+
+def _spoilt_payload(encode_well, raw, dtype, references, more):
+    made = encode_well(raw, dtype, references, **more)
+    return chunk.Encoded(made.codec, made.params, _spoilt(made.payload) if made.payload else b"?", made.used)
+
+
+@pytest.mark.parametrize("wrong", [_other_bytes, _spoilt_payload])
+def test_a_codec_that_does_not_give_back_what_it_took_saves_nothing(store, monkeypatch, wrong):
     def lossy(raw, dtype, references=(), **more):
-        made = whole(raw, dtype, references, **more)
-        return made if not made.payload else chunk.Encoded(made.codec, made.params, _spoilt(made.payload), made.used)
+        return wrong(chunk.encode, raw, dtype, references, more)
 
     monkeypatch.setattr(encode, "encode", lossy)
     with pytest.raises(ckstore.CorruptError):
@@ -173,7 +180,7 @@ def test_a_codec_that_does_not_give_back_what_it_took_saves_nothing(store, monke
     assert_whole_and_tidy(store)
 
 
-def _spoilt(payload: bytes) -> bytes:
-    data = bytearray(payload)
+def _spoilt(data):
+    data = bytearray(data)
     data[-1] ^= 1
     return bytes(data)

@@ -174,6 +174,20 @@ def test_a_parent_that_cannot_be_read_does_not_stop_a_save(store, kind):
             again.save(drifting(2), step=2, parent="main@0")
 
 
+def test_a_damaged_page_of_a_segment_does_not_stop_a_save(store):
+    for step in range(6):
+        store.save(drifting(step), step=step)
+    for file in Path(store.path, "segment").iterdir():
+        data = bytearray(file.read_bytes())
+        data[70] ^= 1  # in the first page
+        file.write_bytes(data)
+    with ckstore.open(store.path) as again:
+        for step in range(6, 12):  # enough to want merging
+            again.save(drifting(step), step=step)
+        again.save(drifting(3, seed=9), run="other")
+        assert_same(again.load("main@11"), drifting(11))
+
+
 def test_a_frame_that_does_not_decode_to_its_chunk_is_not_published(store, monkeypatch):
     honest = encode_module.encode
 
