@@ -1,11 +1,13 @@
 """ckstore: keeps every checkpoint of every training run, bit-exact, at the cost of what really changed."""
 
 import sys
+from importlib import import_module
 
 if sys.platform == "win32" or sys.byteorder != "little":
     raise ImportError("ckstore runs on little-endian Linux and macOS; on Windows use it inside WSL")
 
-from ckstore.api import Checkpoint, Store, open  # the refusal above must come first
+from typing import TYPE_CHECKING, Any  # the refusal above must come first
+
 from ckstore.errors import (
     CheckpointDeleted,
     CheckpointNotFound,
@@ -25,6 +27,9 @@ from ckstore.errors import (
     UsageError,
     WriterExpired,
 )
+
+if TYPE_CHECKING:
+    from ckstore.api import Checkpoint, Store, open
 
 __version__ = "0.1.0"
 
@@ -50,3 +55,11 @@ __all__ = [
     "WriterExpired",
     "open",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the engine at its first use: a script that only may save a checkpoint starts as fast as without."""
+    if name not in ("Checkpoint", "Store", "open"):
+        raise AttributeError(f"module 'ckstore' has no attribute {name!r}")
+    globals()[name] = getattr(import_module("ckstore.api"), name)
+    return globals()[name]

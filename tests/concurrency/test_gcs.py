@@ -123,11 +123,8 @@ def test_a_gc_spares_what_came_back_to_life_after_its_condemnation(two_of_three,
     assert two_of_three.verify("data").ok
 
 
-@pytest.mark.parametrize("n_steps", range(3))
-@pytest.mark.parametrize("after", [False, True])
-def test_a_gc_killed_at_any_root_step_is_finished_by_the_next(n_steps, after, two_of_three, open_store):
-    """Steps: condemn, delete, clear; killed before or after the root was published."""
-    victim = open_store()
+def kill_gc(victim: ckstore.Store, n_steps: int, after: bool) -> None:
+    """A gc that dies at its n-th root step, before or after that root was published."""
     roots = victim._session.repo.roots
     publish, left = roots.publish, [n_steps]
 
@@ -142,15 +139,31 @@ def test_a_gc_killed_at_any_root_step_is_finished_by_the_next(n_steps, after, tw
     roots.publish = dying
     with pytest.raises(Killed):
         victim.gc(grace_s=0)
+
+
+@pytest.mark.parametrize("n_steps", range(3))
+@pytest.mark.parametrize("after", [False, True])
+def test_a_gc_killed_at_any_root_step_is_finished_by_the_next(n_steps, after, two_of_three, open_store):
+    """Steps: condemn, delete, clear; killed before or after the root was published."""
+    kill_gc(open_store(), n_steps, after)
     save(two_of_three, "main", 3)
     assert two_of_three.gc(grace_s=0).waiting_writers == 0
     assert strays(two_of_three) == set()
     assert_whole_and_tidy(two_of_three)
 
 
+def test_what_a_killed_gc_was_deleting_goes_even_if_a_saver_holds_up_the_next(two_of_three, open_store):
+    kill_gc(open_store(), 1, after=True)
+    assert two_of_three._session.repo.root().deleting
+    with open_store()._session.repo.writer():
+        two_of_three.delete("main@0")
+        report = two_of_three.gc(grace_s=0)
+        assert report.waiting_writers == 1
+        assert two_of_three._session.repo.root().deleting == []
+
+
 @pytest.mark.parametrize("n_files", range(4))
 def test_a_gc_killed_between_two_deletions_is_finished_by_the_next(n_files, two_of_three, open_store):
-    fs = open_store()._session.repo.fs
     victim = open_store()
     fs = victim._session.repo.fs
     remove, left = fs.remove, [n_files]

@@ -20,6 +20,7 @@ from tests.crash.scenarios import SCENARIOS, STORE, Play, Scenario, fill
 from tests.support.door import quickly
 from tests.support.marks import Mark, Promise
 from tests.support.recording import Disk, Image, Log, Recorder, crashes, read_image
+from tests.support.states import strays
 
 SEED = int(os.environ.get("CKSTORE_TEST_SEED", "20"))
 
@@ -107,6 +108,18 @@ def test_every_image_of_a_crash_with_other_seeds(name, round_, fast_path):
     before, log = record(fast_path / "live", scenario)
     found = moments(log, before, promise_before(scenario), f"{SEED} {name} {round_}")
     assert check_all(found, fast_path / "image") >= scenario.n_images
+
+
+@pytest.mark.parametrize("name", ["gc", "gc of everything"])
+def test_what_a_gc_has_freed_stays_freed_after_a_crash(name, fast_path):
+    before, log = record(fast_path / "live", SCENARIOS[name])
+    disk = Disk(before)
+    for step in log:
+        if not isinstance(step, Mark):
+            disk.play(step)
+    crashes(disk, random.Random(SEED))["nothing unsynced is there"].write(fast_path / "image")
+    with ckstore.open(fast_path / "image" / STORE) as store:
+        assert {stray for stray in strays(store) if not stray.startswith(("lease/", "tmp/"))} == set()
 
 
 @pytest.mark.parametrize("name", ["saver beside gc", "gc"])
