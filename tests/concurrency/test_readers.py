@@ -106,7 +106,6 @@ def test_verify_reports_no_damage_where_a_gc_was_at_work_meanwhile(many, open_st
     assert report.ok, report.damages
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="it looks again for as long as the root advances")
 def test_verify_of_a_damaged_store_comes_to_an_end_while_others_save(other, open_store, monkeypatch):
     for file in Path(other.path, "segment").iterdir():
         file.unlink()
