@@ -7,12 +7,19 @@ static int ck_has_avx2(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
            __builtin_cpu_supports("popcnt");
 }
+
+static int ck_has_avx512(void) {
+    return ck_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2");
+}
 #endif
 
 const ck_kernels *ck_variant(size_t i) {
-    const ck_kernels *runnable[3] = {NULL};
+    const ck_kernels *runnable[4] = {NULL};
     size_t n = 0;
 #if defined(__x86_64__)
+    if (ck_has_avx512()) runnable[n++] = &ck_kernels_avx512;
     if (ck_has_avx2()) runnable[n++] = &ck_kernels_avx2;
 #endif
     runnable[n++] = &ck_kernels_scalar;

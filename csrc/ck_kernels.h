@@ -17,6 +17,10 @@
 #define CK_FAILED SIZE_MAX
 #define CK_BITS_SLACK 16u   /* spare bytes `delta_split` needs after the worst case of `bits` */
 
+#define CK_HUFFMAN_BLOCK 32768u
+#define CK_HUFFMAN_WORK (2u * (CK_HUFFMAN_BLOCK + 64u))
+
+enum ck_huffman_block { CK_HUFFMAN_RAW = 0, CK_HUFFMAN_CONSTANT = 1, CK_HUFFMAN_CODED = 2 };
 enum ck_round { CK_F32_BF16 = 0, CK_F32_F16 = 1, CK_F64_F32 = 2, CK_ROUND_KINDS = 3 };
 
 typedef struct ck_kernels {
@@ -24,8 +28,8 @@ typedef struct ck_kernels {
 
     /* planes[p*n + i] = byte p (0 = lowest) of rotl(src[i] ^ base[i], r). base may be NULL: zeros. */
     void (*split)(const uint8_t *src, const uint8_t *base, size_t n, unsigned width, unsigned r, uint8_t *planes);
-    /* The inverse of split. */
-    void (*merge)(const uint8_t *planes, const uint8_t *base, size_t n, unsigned width, unsigned r, uint8_t *dst);
+    /* The inverse of split; byte p of all elements is at planes[p]. */
+    void (*merge)(const uint8_t *const *planes, const uint8_t *base, size_t n, unsigned width, unsigned r, uint8_t *dst);
 
     /* d = order(src[i]) - order(base[i]) mod 2^W; s = d's top bit; g = s ? ~d : d. With E = 6, 3, 2, 1 for W = 8, 16,
      * 32, 64: k = max(0, bit length of g - 1 - E); symbols[i] = 2 * ((k << E) + (g >> k)) + s; the low k bits of g go to
@@ -58,9 +62,24 @@ typedef struct ck_kernels {
 
     /* counts[256*p + b] = how often byte b occurs in the p-th of `parts` stretches of n bytes each. n < 2^32. */
     void (*histogram)(const uint8_t *src, size_t n, size_t parts, uint32_t *counts);
+
+    /* Blocks of CK_HUFFMAN_BLOCK bytes, the last one shorter, each one of
+     *   raw       0, the bytes
+     *   constant  1, the one byte
+     *   coded     2, first symbol, last symbol, code lengths of first .. last (four bits each, the first lowest; 0 = does
+     *             not occur, 12 at most; the first and the last occur), the tree.
+     * The code is complete and canonical: ascending by (length, symbol). The tree in preorder: at each inner node, for
+     * each symbol that comes through, in order, a bit (lowest first) that says whether it goes right (a one in its code),
+     * zero bits up to a whole byte; then the left child, then the right one. Leaves are not written.
+     * out: n + one byte a block; work: CK_HUFFMAN_WORK bytes. Returns the bytes of out that are used. */
+    size_t (*huffman_encode)(const uint8_t *src, size_t n, uint8_t *out, uint8_t *work);
+    /* The inverse. Returns n_in, or CK_FAILED, with dst undefined, unless `in` holds just the blocks for n bytes. (They do
+     * not say n: a stream whose bitmaps have spare bits may also be read as one of a few bytes more.) */
+    size_t (*huffman_decode)(const uint8_t *in, size_t n_in, uint8_t *dst, size_t n, uint8_t *work);
 } ck_kernels;
 
 extern const ck_kernels ck_kernels_scalar;
 extern const ck_kernels ck_kernels_avx2;
+extern const ck_kernels ck_kernels_avx512;
 
 #endif

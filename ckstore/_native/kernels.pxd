@@ -5,11 +5,13 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 cdef extern from "ck_kernels.h" nogil:
     size_t CK_FAILED
     size_t CK_BITS_SLACK
+    size_t CK_HUFFMAN_BLOCK
+    size_t CK_HUFFMAN_WORK
     unsigned int CK_ROUND_KINDS
     ctypedef struct ck_kernels:
         const char *name
         void (*split)(const uint8_t *, const uint8_t *, size_t, unsigned int, unsigned int, uint8_t *) noexcept nogil
-        void (*merge)(const uint8_t *, const uint8_t *, size_t, unsigned int, unsigned int, uint8_t *) noexcept nogil
+        void (*merge)(const uint8_t **, const uint8_t *, size_t, unsigned int, unsigned int, uint8_t *) noexcept nogil
         size_t (*delta_split)(const uint8_t *, const uint8_t *, size_t, unsigned int, bint, uint8_t *, uint8_t *) noexcept nogil
         size_t (*delta_merge)(const uint8_t *, const uint8_t *, size_t, const uint8_t *, size_t, unsigned int, bint,
                               uint8_t *) noexcept nogil
@@ -19,6 +21,8 @@ cdef extern from "ck_kernels.h" nogil:
         void (*round)(const uint8_t *, size_t, unsigned int, uint8_t *) noexcept nogil
         int (*is_constant)(const uint8_t *, size_t, size_t) noexcept nogil
         void (*histogram)(const uint8_t *, size_t, size_t, uint32_t *) noexcept nogil
+        size_t (*huffman_encode)(const uint8_t *, size_t, uint8_t *, uint8_t *) noexcept nogil
+        size_t (*huffman_decode)(const uint8_t *, size_t, uint8_t *, size_t, uint8_t *) noexcept nogil
 
 
 cdef extern from "ck_cpu.h" nogil:

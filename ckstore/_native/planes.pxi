@@ -19,22 +19,27 @@ def split(const uint8_t[::1] src, unsigned int width, bint rotate, uint8_t[::1] 
         ck_active().split(&src[0], under, n, width, <unsigned int>rotate, &planes[0])
 
 
-def merge(const uint8_t[::1] planes, unsigned int width, bint rotate, uint8_t[::1] dst,
-          const uint8_t[::1] base=None) -> None:
-    """The inverse of split."""
+def merge(planes, bint rotate, uint8_t[::1] dst, const uint8_t[::1] base=None) -> None:
+    """The inverse of split. planes: a buffer for each byte of an element, lowest first, of as many bytes as elements."""
+    cdef unsigned int width = <unsigned int>len(planes), p
     cdef size_t n = _count(dst.shape[0], width)
-    _need(planes.shape[0] == dst.shape[0], "planes must be as long as dst")
-    _apart(planes, dst)
+    cdef const uint8_t *rows[8]
+    cdef const uint8_t[::1] plane
     if base is not None:
         _need(base.shape[0] == dst.shape[0], "base must be as long as dst")
         _apart(base, dst)
+    for p in range(width):
+        plane = planes[p]
+        _need(<size_t>plane.shape[0] == n, "planes must have a byte per element")
+        _apart(plane, dst)
+        rows[p] = &plane[0] if n > 0 else NULL
     if n == 0:
         return
     cdef const uint8_t *under = NULL
     if base is not None:
         under = &base[0]
     with nogil:
-        ck_active().merge(&planes[0], under, n, width, <unsigned int>rotate, &dst[0])
+        ck_active().merge(rows, under, n, width, <unsigned int>rotate, &dst[0])
 
 
 def sparse_split(const uint8_t[::1] src, unsigned int width, uint64_t hole, uint8_t[::1] bitmap,

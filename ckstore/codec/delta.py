@@ -52,7 +52,7 @@ def encode(raw: Bytes, base: Bytes, kind: Kind, stats: Stats, matches: bool) -> 
     payload = np.empty(_TABLE_BYTES + len(raw) + kernels.BITS_SLACK, np.uint8)
     n_bits = kernels.delta_split(raw, base, kind.width, kind.is_float, symbols, payload[_TABLE_BYTES:])
     end = _TABLE_BYTES + n_bits
-    tier, stored = entropy.encode(symbols, stats, matches)
+    tier, stored = entropy.encode(symbols, stats, matches, entropy.room("symbols", len(symbols)))
     table = entropy.heads([(entropy.RAW, payload[_TABLE_BYTES:end]), (tier, stored)])
     payload[:_TABLE_BYTES] = scratch.as_bytes(table)
     if end + len(stored) > len(payload):
@@ -68,7 +68,7 @@ def decode(kind: Kind, payload: Bytes, base: Bytes, out: Bytes) -> None:
     (bits_tier, bits), (tier, stored) = entropy.parse(payload, 2)
     if bits_tier != entropy.RAW:
         raise UnsupportedError(f"bit stream in tier {bits_tier}: written by a newer ckstore")
-    symbols = scratch.buffer("symbols", len(out) // kind.width)
-    entropy.decode(tier, stored, symbols)
+    n = len(out) // kind.width
+    symbols = entropy.decoded((tier, stored), n, scratch.buffer("symbols", n))
     if not kernels.delta_merge(symbols, bits, base, kind.width, kind.is_float, out):
         raise FormatError("bit stream does not fit its symbols")

@@ -1,4 +1,4 @@
-"""Byte streams ⇄ the least bytes they are worth: constant, raw, zstd, or sparse.
+"""Byte streams ⇄ the least bytes they are worth: constant, raw, Huffman, zstd, or sparse.
 
 A stored stream is a tier and its stored bytes; how many bytes it decodes to is known from outside.
 
@@ -9,6 +9,7 @@ A stored stream is a tier and its stored bytes; how many bytes it decodes to is 
     3     sparse    the most frequent byte (u8), the count of all others (u32), two stream heads (tier u8, stored length
                     u32), then the two streams: a bitmap (bit i, lowest first, is set where byte i is another one), and
                     the other bytes in order. Neither is sparse again.
+    4     huffman   blocks of 2^15 bytes, the last one shorter (csrc/ck_kernels.h, FORMAT.md)
 
 A table of streams is one head (tier u8, stored length u32) for each. Integers are little-endian. An empty stream is
 raw.
@@ -28,16 +29,16 @@ from ckstore.codec import scratch
 from ckstore.codec.scratch import Bytes
 from ckstore.errors import FormatError, UnsupportedError
 
-RAW, CONSTANT, ZSTD, SPARSE = 0, 1, 2, 3
+RAW, CONSTANT, ZSTD, SPARSE, HUFFMAN = 0, 1, 2, 3, 4
 HEAD_BYTES = 5
 NOISE_BITS = 7.9
 """A stream whose bytes carry at least this many bits each is stored raw without a try."""
 SPARSE_SHARE = 0.5
-"""From this share of one byte on, where the others are is coded apart: zstd cannot go under a bit a byte."""
+"""From this share of one byte on, where the others are is coded apart: no Huffman code goes under a bit a byte."""
 _MIN_GAIN = 64
 """A coded stream must save one byte in this many."""
-_SPARSE_EFFORT = -1
-"""Besides zstd's levels, of which 0 is the entropy stage."""
+_SPARSE_EFFORT, _HUFFMAN_EFFORT = -1, 0
+"""Besides zstd's levels."""
 _TRIAL_BYTES = 1 << 16
 _EARN = 0.98
 _PLAIN_BITS = 5.0
@@ -65,15 +66,23 @@ class Stats:
 UNKNOWN = Stats(0.0, 0, 0.0)
 
 
-def encode(data: Bytes, stats: Stats, matches: bool) -> Stream:
-    """The cheapest way to store `data`. matches: repeated sequences are likely, as in text, ids and masks."""
+def encode(data: Bytes, stats: Stats, matches: bool, room: Bytes) -> Stream:
+    """The cheapest way to store `data`. matches: repeated sequences are likely, as in text, ids and masks.
+
+    room: at least kernels.huffman_bound(len(data)) bytes, which the stream may use until it is stored.
+    """
     if len(data) == 0 or (stats.bits >= NOISE_BITS and not matches):
         return RAW, data
     if kernels.is_constant(data, 1):
         return CONSTANT, data[:1]
-    effort = _trial(data, stats) if matches else _SPARSE_EFFORT if stats.share >= SPARSE_SHARE else 0
-    stream = _encode_at(data, effort, stats.mode)
+    effort = _trial(data, stats) if matches else _SPARSE_EFFORT if stats.share >= SPARSE_SHARE else _HUFFMAN_EFFORT
+    stream = _encode_at(data, effort, stats.mode, room)
     return stream if len(stream[1]) < len(data) - len(data) // _MIN_GAIN else (RAW, data)
+
+
+def room(name: str, n_bytes: int) -> Bytes:
+    """A buffer of this thread in which encode() may put the stream of n_bytes."""
+    return scratch.buffer(f"coded {name}", kernels.huffman_bound(n_bytes))
 
 
 def decode(tier: int, stored: Bytes, out: Bytes) -> None:
@@ -88,8 +97,19 @@ def decode(tier: int, stored: Bytes, out: Bytes) -> None:
         np.copyto(out, _decompress(stored, len(out)))
     elif tier == SPARSE:
         _decode_sparse(stored, out)
+    elif tier == HUFFMAN:
+        _require(kernels.huffman_decode(stored, out, _work()), "Huffman blocks are damaged")
     else:
         raise UnsupportedError(f"unknown entropy tier {tier}: written by a newer ckstore", tier=tier)
+
+
+def decoded(stream: Stream, n_bytes: int, buffer: Bytes) -> Bytes:
+    """The n_bytes of a stream: as they are stored, if they are raw, else decoded into `buffer`. Raises as decode()."""
+    tier, stored = stream
+    if tier == RAW and len(stored) == n_bytes:
+        return stored
+    decode(tier, stored, buffer)
+    return buffer
 
 
 def heads(streams: Sequence[Stream]) -> bytes:
@@ -110,17 +130,26 @@ def parse(data: Bytes, n_streams: int) -> list[Stream]:
     return streams
 
 
-def _encode_at(data: Bytes, effort: int, mode: int) -> Stream:
-    return _encode_sparse(data, mode) if effort == _SPARSE_EFFORT else (ZSTD, _compress(data, effort))
+def _encode_at(data: Bytes, effort: int, mode: int, room: Bytes) -> Stream:
+    if effort == _SPARSE_EFFORT:
+        return _encode_sparse(data, mode)
+    if effort == _HUFFMAN_EFFORT:
+        return HUFFMAN, room[: kernels.huffman_encode(data, room, _work())]
+    return ZSTD, scratch.as_bytes(scratch.compressor(effort).compress(data.data))
+
+
+def _work() -> Bytes:
+    return scratch.buffer("huffman", kernels.HUFFMAN_WORK)
 
 
 def _trial(data: Bytes, stats: Stats) -> int:
     """The effort that does best on the middle of `data`; the slower ones must earn their time."""
     start = max(0, (len(data) - _TRIAL_BYTES) // 2)
     sample = data[start : start + _TRIAL_BYTES]
-    best, size = 0, len(_compress(sample, 0)) * _EARN
+    spare = room("trial", len(sample))
+    best, size = _HUFFMAN_EFFORT, len(_encode_at(sample, _HUFFMAN_EFFORT, 0, spare)[1]) * _EARN
     for effort in (1, 3):
-        tried = len(_compress(sample, effort))
+        tried = len(_encode_at(sample, effort, 0, spare)[1])
         if tried < size:
             best, size = effort, tried * _EARN
         elif stats.bits > _PLAIN_BITS:
@@ -133,8 +162,8 @@ def _trial(data: Bytes, stats: Stats) -> int:
 def _encode_sparse(data: Bytes, mode: int) -> Stream:
     bitmap, values = scratch.buffer("bitmap", (len(data) + 7) // 8), scratch.buffer("values", len(data))
     count = kernels.sparse_split(data, 1, mode, bitmap, values)
-    tier0, stored0 = encode(bitmap, UNKNOWN, False)
-    tier1, stored1 = encode(values[:count], UNKNOWN, False)
+    tier0, stored0 = encode(bitmap, UNKNOWN, False, room("bitmap", len(bitmap)))
+    tier1, stored1 = encode(values[:count], UNKNOWN, False, room("values", count))
     head = _SPARSE_HEAD.pack(mode, count, tier0, len(stored0), tier1, len(stored1))
     return SPARSE, np.concatenate((scratch.as_bytes(head), stored0, stored1))
 
@@ -149,10 +178,6 @@ def _decode_sparse(stored: Bytes, out: Bytes) -> None:
     decode(tier0, stored0, bitmap)
     decode(tier1, stored1, values)
     _require(kernels.sparse_merge(bitmap, values, 1, mode, out), "bitmap does not fit its values")
-
-
-def _compress(data: Bytes, level: int) -> Bytes:
-    return scratch.as_bytes(scratch.compressor(level).compress(data.data))
 
 
 def _decompress(stored: Bytes, n_bytes: int) -> Bytes:

@@ -62,17 +62,17 @@ def parse_params(params: bytes) -> Shape:
 def encode(raw: Bytes, base: Bytes | None, shape: Shape, stats: Sequence[Stats], matches: bool) -> Bytes:
     """The payload of `raw`, or of raw ^ base. stats: of each plane; matches: likely in some. Noise is copied once."""
     elements, counts, bitmaps = raw, b"", []
-    for hole in shape.holes:
+    for i, hole in enumerate(shape.holes):
         elements, bitmap = leave_out(elements, shape.width, hole)
         counts += (len(elements) // shape.width).to_bytes(4, "little")
-        bitmaps.append(entropy.encode(bitmap, entropy.UNKNOWN, matches))
+        bitmaps.append(entropy.encode(bitmap, entropy.UNKNOWN, matches, entropy.room(f"bitmap {i}", len(bitmap))))
     streams, at = list(bitmaps), len(counts) + entropy.HEAD_BYTES * (len(bitmaps) + shape.width)
     start, n = at + sum(len(stored) for _, stored in bitmaps), len(elements) // shape.width
     payload = np.empty(start + len(elements), np.uint8)
     kernels.split(elements, shape.width, shape.rotate, payload[start:], base)
     for p in range(shape.width):
         plane = payload[start + p * n : start + (p + 1) * n]
-        streams.append(entropy.encode(plane, stats[p], matches))
+        streams.append(entropy.encode(plane, stats[p], matches, entropy.room(f"plane {p}", n)))
     table = counts + entropy.heads(streams)
     payload[: len(table)] = scratch.as_bytes(table)
     return payload[: _settle(payload, at, streams)]
@@ -130,7 +130,6 @@ def _merge(shape: Shape, streams: list[entropy.Stream], base: Bytes | None, out:
     if shape.width == 1 and base is None and not shape.rotate:
         entropy.decode(*streams[0], out)
         return
-    planes, n = scratch.buffer("planes", len(out)), len(out) // shape.width
-    for p, (tier, stored) in enumerate(streams):
-        entropy.decode(tier, stored, planes[p * n : (p + 1) * n])
-    kernels.merge(planes, shape.width, shape.rotate, out, base)
+    room, n = scratch.buffer("planes", len(out)), len(out) // shape.width
+    parts = [entropy.decoded(stream, n, room[p * n : (p + 1) * n]) for p, stream in enumerate(streams)]
+    kernels.merge(parts, shape.rotate, out, base)

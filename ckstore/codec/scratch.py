@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,16 +10,8 @@ import zstandard
 
 Bytes = npt.NDArray[np.uint8]
 
-_FAST = zstandard.ZstdCompressionParameters(
-    # Next to no match finder: zstd as a Huffman coder. The window also sets the block size, hence how often a table may
-    # change: with 64 KiB, exponent planes of weights take 3 % less than with 128 KiB, those of Adam's v 7 % less.
-    strategy=zstandard.STRATEGY_FAST, window_log=16, hash_log=6, chain_log=6, search_log=1,
-    min_match=7, target_length=0, write_content_size=True, write_checksum=False, write_dict_id=False,
-)  # fmt: skip
-
-
 class _Local(threading.local):
-    """One thread's buffers by name, and its zstd contexts by effort."""
+    """One thread's buffers by name, and its zstd contexts by level."""
 
     def __init__(self) -> None:
         self.buffers: dict[str, Bytes] = {}
@@ -40,11 +31,10 @@ def buffer(name: str, n_bytes: int) -> Bytes:
 
 
 def compressor(level: int) -> zstandard.ZstdCompressor:
-    """This thread's compressor; level 0 is the entropy stage, the others are zstd's levels."""
+    """This thread's compressor of a zstd level."""
     held = _local.compressors.get(level)
     if held is None:
-        settings: dict[str, Any] = {"compression_params": _FAST} if level == 0 else {"level": level}
-        held = _local.compressors[level] = zstandard.ZstdCompressor(**settings)
+        held = _local.compressors[level] = zstandard.ZstdCompressor(level)
     return held
 
 

@@ -27,11 +27,13 @@ CK_FN void CK_WFN(split)(const uint8_t *CK_RESTRICT src, const uint8_t *CK_RESTR
     CK_WFN(split_block)(src, base, n, r, planes, i, n - i);
 }
 
-CK_INLINE void CK_WFN(merge_block)(const uint8_t *CK_RESTRICT planes, const uint8_t *CK_RESTRICT base, size_t n,
-                                   unsigned r, uint8_t *CK_RESTRICT dst, size_t i, size_t count) {
+CK_INLINE void CK_WFN(merge_block)(const uint8_t *const *planes, const uint8_t *CK_RESTRICT base, unsigned r,
+                                   uint8_t *CK_RESTRICT dst, size_t i, size_t count) {
+    const uint8_t *rows[sizeof(U)];
+    for (size_t p = 0; p < sizeof(U); p++) rows[p] = planes[p] + i;
     for (size_t j = 0; j < count; j++) {
         U x = 0;
-        for (size_t p = 0; p < sizeof(U); p++) x = (U)(x | (U)((U)planes[p * n + i + j] << (8 * p)));
+        for (size_t p = 0; p < sizeof(U); p++) x = (U)(x | (U)((U)rows[p][j] << (8 * p)));
         x = (U)((U)(x >> r) | (U)(x << ((W - r) % W)));
         if (base) {
             CK_LOAD(U, b, base + (i + j) * sizeof(U));
@@ -41,13 +43,13 @@ CK_INLINE void CK_WFN(merge_block)(const uint8_t *CK_RESTRICT planes, const uint
     }
 }
 
-CK_FN void CK_WFN(merge)(const uint8_t *CK_RESTRICT planes, const uint8_t *CK_RESTRICT base, size_t n, unsigned r,
+CK_FN void CK_WFN(merge)(const uint8_t *const *planes, const uint8_t *CK_RESTRICT base, size_t n, unsigned r,
                          uint8_t *CK_RESTRICT dst) {
     size_t i = 0;
     if (base) {
-        for (; n - i >= CK_BLOCK; i += CK_BLOCK) CK_WFN(merge_block)(planes, base, n, r, dst, i, CK_BLOCK);
+        for (; n - i >= CK_BLOCK; i += CK_BLOCK) CK_WFN(merge_block)(planes, base, r, dst, i, CK_BLOCK);
     } else {
-        for (; n - i >= CK_BLOCK; i += CK_BLOCK) CK_WFN(merge_block)(planes, NULL, n, r, dst, i, CK_BLOCK);
+        for (; n - i >= CK_BLOCK; i += CK_BLOCK) CK_WFN(merge_block)(planes, NULL, r, dst, i, CK_BLOCK);
     }
-    CK_WFN(merge_block)(planes, base, n, r, dst, i, n - i);
+    CK_WFN(merge_block)(planes, base, r, dst, i, n - i);
 }

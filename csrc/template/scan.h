@@ -7,12 +7,17 @@ CK_FN int CK_VFN(is_constant)(const uint8_t *src, size_t n_bytes, size_t width) 
 
 CK_FN void CK_VFN(histogram)(const uint8_t *CK_RESTRICT src, size_t n, size_t parts, uint32_t *CK_RESTRICT counts) {
     for (size_t p = 0; p < parts; p++, src += n, counts += 256) {
-        uint32_t rows[4][256]; /* four, so that runs of one byte do not wait for the last store */
+        uint32_t rows[8][256]; /* eight, so that runs of one byte do not wait for the last store */
         memset(rows, 0, sizeof rows);
         size_t i = 0;
-        for (; n - i >= 4; i += 4)
-            for (size_t j = 0; j < 4; j++) rows[j][src[i + j]]++;
+        for (; n - i >= 8; i += 8) {
+            CK_LOAD(uint64_t, word, src + i);
+            for (size_t j = 0; j < 8; j++) rows[j][word >> (8 * j) & 255]++;
+        }
         for (; i < n; i++) rows[0][src[i]]++;
-        for (size_t b = 0; b < 256; b++) counts[b] = rows[0][b] + rows[1][b] + rows[2][b] + rows[3][b];
+        for (size_t b = 0; b < 256; b++) {
+            counts[b] = 0;
+            for (size_t j = 0; j < 8; j++) counts[b] += rows[j][b];
+        }
     }
 }

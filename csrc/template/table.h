@@ -9,7 +9,7 @@ CK_FN void CK_VFN(split)(const uint8_t *src, const uint8_t *base, size_t n, unsi
     else if (width == 8) CK_WIDTH(split, 64)(src, base, n, r, planes);
 }
 
-CK_FN void CK_VFN(merge)(const uint8_t *planes, const uint8_t *base, size_t n, unsigned width, unsigned r, uint8_t *dst) {
+CK_FN void CK_VFN(merge)(const uint8_t *const *planes, const uint8_t *base, size_t n, unsigned width, unsigned r, uint8_t *dst) {
     if (width == 1) CK_WIDTH(merge, 8)(planes, base, n, r, dst);
     else if (width == 2) CK_WIDTH(merge, 16)(planes, base, n, r, dst);
     else if (width == 4) CK_WIDTH(merge, 32)(planes, base, n, r, dst);
@@ -63,4 +63,6 @@ const ck_kernels CK_JOIN(ck_kernels_, CK_ISA) = {
     CK_VFN(round),
     CK_VFN(is_constant),
     CK_VFN(histogram),
+    CK_VFN(huffman_encode),
+    CK_VFN(huffman_decode),
 };

@@ -1,4 +1,5 @@
 /* One whole variant: included once by each ck_<isa>.c, which defines CK_ISA (its name) and CK_TARGET (the attribute). */
+#include "ck_huffman.h"
 #include "ck_kernels.h"
 
 #define CK_FN static CK_TARGET
@@ -43,4 +44,5 @@ CK_INLINE unsigned ck_gather(const uint8_t *flags) {
 
 #include "round.h"
 #include "scan.h"
+#include "huffman.h"
 #include "table.h"

@@ -39,6 +39,16 @@ def _symbols(rng: random.Random, n: int, width: int) -> bytes:
     return bytes(rng.randrange(most) for _ in range(n))
 
 
+def _huffman_blocks(rng: random.Random, n: int) -> bytes:
+    """Blocks of n bytes, whole or with one byte changed, or cut."""
+    data = bytes(min(int(rng.expovariate(0.1)), 255) for _ in range(n))
+    out = bytearray(kernels.huffman_bound(n))
+    stored = out[: kernels.huffman_encode(data, out, bytearray(kernels.HUFFMAN_WORK))]
+    if rng.random() < 0.7:
+        stored[rng.randrange(min(len(stored), rng.choice((4, 40, 4000))))] = rng.randrange(256)
+    return bytes(stored[: rng.choice((len(stored), rng.randrange(len(stored)) + 1))])
+
+
 def decode_anything(rng: random.Random, at_end: bool) -> None:
     """One hostile call of each decoder, and one honest call of each encoder."""
     width, n = rng.choice(WIDTHS), rng.choice((1, 2, 7, 8, 9, 63, 255, 256, 257, 511, 700))
@@ -53,7 +63,11 @@ def decode_anything(rng: random.Random, at_end: bool) -> None:
     kernels.sparse_merge(bitmap, values, width, 5, out)
     kernels.sparse_split(base, width, 5, bitmap, out)
     kernels.split(base, width, True, out)
-    kernels.merge(base, width, True, out)
+    kernels.merge([guarded(rng.randbytes(n), at_end) for _ in range(width)], True, out)
+    blocks = guarded(_huffman_blocks(rng, n), at_end)
+    kernels.huffman_decode(blocks, guarded(bytes(n), at_end), np.empty(kernels.HUFFMAN_WORK, np.uint8))
+    room = guarded(bytes(kernels.huffman_bound(n)), at_end)
+    kernels.huffman_encode(symbols, room, np.empty(kernels.HUFFMAN_WORK, np.uint8))
     kernels.histogram(base, 1, np.empty((1, 256), np.uint32))
     kernels.is_constant(base, width)
 

@@ -45,7 +45,7 @@ def test_every_variant_splits_alike_and_undoes_any_other(
         for variant in kernels.variants():
             kernels.select(variant)
             back = at_offset(np.zeros(len(src), np.uint8), OFFSETS[number * 5 % 64])
-            kernels.merge(planes, width, rotate, back, base)
+            kernels.merge(np.split(planes, width), rotate, back, base)
             assert back.tobytes() == src.tobytes()
 
 
@@ -60,6 +60,8 @@ def test_any_address_will_do(kernel_variant: str) -> None:
 def test_a_width_that_no_kernel_has_is_refused(width: int) -> None:
     with pytest.raises(ValueError, match="width"):
         kernels.split(bytes(48), width, False, bytearray(48))
+    with pytest.raises(ValueError, match="width"):
+        kernels.merge([bytes(3)] * width, False, bytearray(3 * width))
 
 
 def test_lengths_that_do_not_fit_are_refused() -> None:
@@ -69,8 +71,10 @@ def test_lengths_that_do_not_fit_are_refused() -> None:
         kernels.split(bytes(8), 4, False, bytearray(9))
     with pytest.raises(ValueError, match="as long as src"):
         kernels.split(bytes(8), 4, False, bytearray(8), bytes(4))
+    with pytest.raises(ValueError, match="byte per element"):
+        kernels.merge([bytes(2), bytes(1)], False, bytearray(4))
     with pytest.raises(ValueError, match="as long as dst"):
-        kernels.merge(bytes(4), 4, False, bytearray(8))
+        kernels.merge([bytes(2), bytes(2)], False, bytearray(4), bytes(2))
 
 
 def test_an_output_over_an_input_is_refused() -> None:
@@ -78,9 +82,9 @@ def test_an_output_over_an_input_is_refused() -> None:
     with pytest.raises(ValueError, match="overlaps"):
         kernels.split(memoryview(room)[:32], 4, False, memoryview(room)[16:48])
     with pytest.raises(ValueError, match="overlaps"):
-        kernels.merge(memoryview(room)[:32], 4, False, memoryview(room)[31:63])
+        kernels.merge([memoryview(room)[:16], memoryview(room)[16:32]], False, memoryview(room)[31:63])
     with pytest.raises(ValueError, match="overlaps"):
-        kernels.merge(memoryview(room)[:32], 4, False, memoryview(room)[32:], memoryview(room)[16:48])
+        kernels.merge([memoryview(room)[:32]], False, memoryview(room)[32:], memoryview(room)[16:48])
 
 
 def test_memory_that_may_not_be_written_is_refused() -> None:

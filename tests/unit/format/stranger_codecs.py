@@ -42,11 +42,58 @@ def _stream(stream: Stream, n: int) -> bytes:
         data = stored * n
     elif tier == 2:
         data = zstandard.ZstdDecompressor().decompress(stored)
-    else:
-        assert tier == 3
+    elif tier == 3:
         data = _sparse(stored, n)
+    else:
+        assert tier == 4
+        data = huffman(stored, n)
     assert len(data) == n
     return data
+
+
+def huffman(stored: bytes, n: int) -> bytes:
+    """The n bytes of a stream of Huffman blocks."""
+    data, at = b"", 0
+    while len(data) < n:
+        size = min(1 << 15, n - len(data))
+        kind, at = stored[at], at + 1
+        if kind == 0:
+            data, at = data + stored[at : at + size], at + size
+        elif kind == 1:
+            data, at = data + stored[at : at + 1] * size, at + 1
+        else:
+            assert kind == 2
+            codes, at = _codes(stored, at)
+            symbols, at = _subtree(stored, at, codes, "", size)
+            data += bytes(symbols)
+    assert (at, len(data)) == (len(stored), n)
+    return data
+
+
+def _codes(stored: bytes, at: int) -> tuple[dict[str, int], int]:
+    """Symbols by their codes, as strings of 0 and 1; where the tree begins."""
+    first, last = stored[at], stored[at + 1]
+    n_bytes = (last - first + 2) // 2
+    nibbles = [nibble for byte in stored[at + 2 : at + 2 + n_bytes] for nibble in (byte & 15, byte >> 4)]
+    lengths = sorted((length, first + i) for i, length in enumerate(nibbles) if length)
+    codes, code = {}, 0
+    for length, symbol in lengths:
+        assert symbol <= last
+        codes[f"{code >> (12 - length):0{length}b}"] = symbol
+        code += 1 << (12 - length)
+    assert code == 1 << 12
+    return codes, at + 2 + n_bytes
+
+
+def _subtree(stored: bytes, at: int, codes: dict[str, int], prefix: str, n: int) -> tuple[list[int], int]:
+    """The n symbols that come through a node, and where what follows it begins."""
+    if prefix in codes:
+        return [codes[prefix]] * n, at
+    bits = _bits(stored[at : at + (n + 7) // 8], n)
+    left, at = _subtree(stored, at + (n + 7) // 8, codes, prefix + "0", n - sum(bits))
+    right, at = _subtree(stored, at, codes, prefix + "1", sum(bits))
+    sides = iter(left), iter(right)
+    return [next(sides[bit]) for bit in bits], at
 
 
 def _sparse(stored: bytes, n: int) -> bytes:

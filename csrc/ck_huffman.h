@@ -1,0 +1,26 @@
+/* The code of one Huffman block: lengths from counts, and the canonical code from lengths. See ck_kernels.h. */
+#ifndef CK_HUFFMAN_H
+#define CK_HUFFMAN_H
+
+#include "ck_common.h"
+
+#define CK_HUFFMAN_BITS 12u     /* longest code */
+
+typedef struct ck_code {
+    unsigned n;             /* leaves: symbols that occur */
+    uint8_t symbol[256];    /* of each leaf, in the order of their codes */
+    uint8_t leaf[256];      /* of each symbol */
+    uint16_t code[257];     /* of each leaf, from bit CK_HUFFMAN_BITS - 1 downwards; ascending */
+} ck_code;
+
+/* Code lengths (0: does not occur) that cost the fewest bits, none above CK_HUFFMAN_BITS. Returns the symbols that occur;
+ * with fewer than two the lengths are all 0. counts: below 2^16. */
+unsigned ck_huffman_lengths(const uint32_t *counts, uint8_t *lengths);
+
+/* The canonical code: ascending by (length, symbol). Returns 0 unless the code is complete and has two leaves at least. */
+int ck_huffman_code(const uint8_t *lengths, ck_code *code);
+
+/* The first leaf in [first, end) whose code has a one at this depth; both kinds are there if code and range are whole. */
+unsigned ck_huffman_split(const ck_code *code, unsigned first, unsigned end, unsigned depth);
+
+#endif

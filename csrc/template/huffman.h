@@ -1,0 +1,131 @@
+/* huffman_encode and huffman_decode. See ck_kernels.h for the format.
+ *
+ * Source: M. Zukowski, PivCo-Huffman (arXiv 2606.05765). A block is coded by partition: at each inner node of the code's
+ * tree, a bitmap says which of the symbols that come through go to the right. Encoding parts the symbols top down,
+ * decoding merges them bottom up. Both are loops over many symbols without a branch, which vector units do well.
+ *
+ * The symbols of a node at depth d lie in row d % 2 of the work memory, at its offset in the block; its children lie in
+ * the other row at the same place. So no more than two rows are ever needed. */
+#include "parting.h"
+
+#define CK_ROW (CK_HUFFMAN_BLOCK + 64u) /* merges may read 64 bytes behind what they need */
+
+/* The walk through the tree of one block. */
+typedef struct CK_VFN(walk) {
+    ck_code code;
+    uint32_t before[257];   /* occurrences of all leaves before this one */
+    uint8_t *row[2];
+    uint8_t *out;
+    const uint8_t *in, *end;
+} CK_VFN(walk);
+
+CK_FN void CK_VFN(part_node)(CK_VFN(walk) *w, unsigned depth, unsigned first, unsigned end, size_t at) {
+    unsigned middle = ck_huffman_split(&w->code, first, end, depth);
+    size_t n = w->before[end] - w->before[first], n_left = w->before[middle] - w->before[first];
+    uint8_t *below = w->row[(depth + 1) & 1] + at;
+    CK_VFN(part)(w->row[depth & 1] + at, n, (uint8_t)middle, w->out, middle - first > 1 ? below : NULL, n_left,
+                 end - middle > 1 ? below + n_left : NULL);
+    w->out += (n + 7) / 8;
+    if (middle - first > 1) CK_VFN(part_node)(w, depth + 1, first, middle, at);
+    if (end - middle > 1) CK_VFN(part_node)(w, depth + 1, middle, end, at + n_left);
+}
+
+/* Returns the bytes of the block; it is stored raw where coding does not gain. */
+CK_FN size_t CK_VFN(encode_block)(const uint8_t *src, size_t n, uint8_t *out, uint8_t *work) {
+    CK_VFN(walk) w;
+    uint32_t counts[256];
+    uint8_t lengths[256];
+    CK_VFN(histogram)(src, n, 1, counts);
+    unsigned n_leaves = ck_huffman_lengths(counts, lengths), first = 0, last = 255;
+    if (n_leaves < 2) {
+        out[0] = CK_HUFFMAN_CONSTANT;
+        out[1] = src[0];
+        return 2;
+    }
+    size_t bits = 0;
+    for (unsigned s = 0; s < 256; s++) bits += (size_t)counts[s] * lengths[s];
+    while (!lengths[first]) first++;
+    while (!lengths[last]) last--;
+    if (3 + (last - first) / 2 + 1 + bits / 8 + n_leaves >= n) {
+        out[0] = CK_HUFFMAN_RAW;
+        memcpy(out + 1, src, n);
+        return n + 1;
+    }
+    out[0] = CK_HUFFMAN_CODED;
+    out[1] = (uint8_t)first;
+    out[2] = (uint8_t)last;
+    w.out = out + 3;
+    for (unsigned s = first; s <= last; s += 2)
+        *w.out++ = (uint8_t)(lengths[s] | (s < last ? lengths[s + 1] << 4 : 0));
+    ck_huffman_code(lengths, &w.code);
+    w.before[0] = 0;
+    for (unsigned i = 0; i < n_leaves; i++) w.before[i + 1] = w.before[i] + counts[w.code.symbol[i]];
+    w.row[0] = work;
+    w.row[1] = work + CK_ROW;
+    CK_VFN(translate)(src, n, w.code.leaf, w.row[0]);
+    CK_VFN(part_node)(&w, 0, 0, n_leaves, 0);
+    return (size_t)(w.out - out);
+}
+
+CK_FN size_t CK_VFN(huffman_encode)(const uint8_t *src, size_t n, uint8_t *out, uint8_t *work) {
+    uint8_t *to = out;
+    for (size_t i = 0; i < n; i += CK_HUFFMAN_BLOCK)
+        to += CK_VFN(encode_block)(src + i, n - i < CK_HUFFMAN_BLOCK ? n - i : CK_HUFFMAN_BLOCK, to, work);
+    return (size_t)(to - out);
+}
+
+/* Merges the n symbols of a node into `dst`. Returns 0 if the input ends too early or holds bits beyond its end. */
+CK_FN int CK_VFN(merge_node)(CK_VFN(walk) *w, unsigned depth, unsigned first, unsigned end, size_t at, size_t n,
+                             uint8_t *dst) {
+    const uint8_t *bitmap = w->in;
+    size_t n_bytes = (n + 7) / 8;
+    if ((size_t)(w->end - bitmap) < n_bytes || (n & 7 && bitmap[n_bytes - 1] >> (n & 7))) return 0;
+    w->in += n_bytes;
+    unsigned middle = ck_huffman_split(&w->code, first, end, depth);
+    size_t n_right = CK_VFN(ones)(bitmap, n_bytes), n_left = n - n_right;
+    uint8_t *left = w->row[depth & 1] + at, *right = left + n_left;
+    if (middle - first > 1 && !CK_VFN(merge_node)(w, depth + 1, first, middle, at, n_left, left)) return 0;
+    if (end - middle > 1 && !CK_VFN(merge_node)(w, depth + 1, middle, end, at + n_left, n_right, right)) return 0;
+    CK_VFN(join)(bitmap, n, middle - first > 1 ? left : NULL, w->code.symbol[first], end - middle > 1 ? right : NULL,
+                 w->code.symbol[middle], dst);
+    return 1;
+}
+
+/* Returns the bytes read of `in`, or 0 if they are no block of n symbols. */
+CK_FN size_t CK_VFN(decode_block)(const uint8_t *in, const uint8_t *end, size_t n, uint8_t *dst, uint8_t *work) {
+    size_t left = (size_t)(end - in);
+    if (left > n && in[0] == CK_HUFFMAN_RAW) {
+        memcpy(dst, in + 1, n);
+        return n + 1;
+    }
+    if (left > 1 && in[0] == CK_HUFFMAN_CONSTANT) {
+        memset(dst, in[1], n);
+        return 2;
+    }
+    if (left < 4 || in[0] != CK_HUFFMAN_CODED || in[1] >= in[2]) return 0;
+    CK_VFN(walk) w;
+    uint8_t lengths[256 + 1] = {0};
+    unsigned first = in[1], last = in[2];
+    w.in = in + 3;
+    w.end = end;
+    if (left - 3 < (last - first) / 2 + 1) return 0;
+    for (unsigned s = first; s <= last; s += 2, w.in++) {
+        lengths[s] = *w.in & 15;
+        lengths[s + 1] = *w.in >> 4;
+    }
+    if (!lengths[first] || !lengths[last] || lengths[last + 1]) return 0;
+    w.row[0] = work;
+    w.row[1] = work + CK_ROW;
+    if (!ck_huffman_code(lengths, &w.code) || !CK_VFN(merge_node)(&w, 0, 0, w.code.n, 0, n, dst)) return 0;
+    return (size_t)(w.in - in);
+}
+
+CK_FN size_t CK_VFN(huffman_decode)(const uint8_t *in, size_t n_in, uint8_t *dst, size_t n, uint8_t *work) {
+    const uint8_t *at = in, *end = in + n_in;
+    for (size_t i = 0; i < n; i += CK_HUFFMAN_BLOCK) {
+        size_t used = CK_VFN(decode_block)(at, end, n - i < CK_HUFFMAN_BLOCK ? n - i : CK_HUFFMAN_BLOCK, dst + i, work);
+        if (!used) return CK_FAILED;
+        at += used;
+    }
+    return at == end ? n_in : CK_FAILED;
+}
