@@ -1,5 +1,6 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcmp
 
 
 cdef extern from "ck_kernels.h" nogil:

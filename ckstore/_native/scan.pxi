@@ -22,6 +22,15 @@ def is_constant(const uint8_t[::1] src, size_t width) -> bool:
     return same
 
 
+def equal(const uint8_t[::1] one, const uint8_t[::1] other) -> bool:
+    """Whether the bytes are the same: like ==, which would keep all other threads from running."""
+    cdef bint same = one.shape[0] == other.shape[0]
+    if same and one.shape[0] > 0:
+        with nogil:
+            same = memcmp(&one[0], &other[0], <size_t>one.shape[0]) == 0
+    return same
+
+
 def histogram(const uint8_t[::1] src, size_t parts, uint32_t[:, ::1] counts) -> None:
     """counts[p, b] = how often byte b occurs in the p-th of `parts` equal stretches of src. counts: (parts, 256)."""
     _need(parts > 0 and <size_t>src.shape[0] % parts == 0, "src does not divide into equal parts")

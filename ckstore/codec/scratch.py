@@ -43,6 +43,6 @@ def decompressor() -> zstandard.ZstdDecompressor:
     return _local.decompressor
 
 
-def as_bytes(view: memoryview | bytes | Bytes) -> Bytes:
+def as_bytes(view: memoryview | bytes | bytearray | Bytes) -> Bytes:
     """The same memory as an array of bytes."""
     return np.frombuffer(view, np.uint8)

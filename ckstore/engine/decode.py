@@ -51,7 +51,7 @@ class Decoder:
     """Decodes rows of one closure. Not shared between threads."""
 
     def __init__(
-        self, repo: Repository, rows: Sequence[Row], known: Callable[[bytes], bytes | bytearray | None] | None = None
+        self, repo: Repository, rows: Sequence[Row], known: Callable[[bytes], bytes | bytearray | memoryview | None] | None = None
     ) -> None:
         self._repo, self._rows, self._known = repo, rows, known
         self._stored: dict[tuple[str, int], memoryview] = {}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import xxhash
 from blake3 import blake3
 
+from ckstore._native import kernels
+from ckstore.codec import scratch
 from ckstore.codec.chunk import Encoded, Reference, decode_into, encode
+from ckstore.codec.scratch import Bytes
 from ckstore.engine.chunking import Job, Slot
 from ckstore.engine.closures import Found
 from ckstore.engine.decode import Decoder
@@ -21,6 +25,8 @@ from ckstore.format.records import Root
 from ckstore.format.segment import SegmentRow
 from ckstore.tensor import dotted
 
+LOOKUP_FRAMES = MAX_DEPTH
+"""Most frames that finding one chunk with its bases may read: more than any chain of a writer has."""
 _DERIVED = frozenset({"float16", "bfloat16"})
 
 
@@ -40,24 +46,7 @@ class _Held(NamedTuple):
 
     dtype: str
     chunk_id: bytes
-    data: bytearray
-
-
-class _Scratch(threading.local):
-    """Buffers that a worker thread uses again: fresh memory for every chunk would have the kernel clear all of it."""
-
-    def __init__(self) -> None:
-        self._buffers: dict[int, bytearray] = {}
-
-    def get(self, number: int, n_bytes: int) -> bytearray:
-        """Buffer `number` at this size; its content is left over from before."""
-        if len(self._buffers.get(number, b"")) != n_bytes:
-            self._buffers[number] = bytearray(n_bytes)
-        return self._buffers[number]
-
-
-_scratch = _Scratch()
-_DECODED = -1
+    data: Bytes
 
 
 @dataclass(frozen=True)
@@ -79,8 +68,8 @@ class Encoder:
             if len(job) == 1 and known is not None and self._quick(live) == known.quick_hash:
                 return [Outcome(slot, known.chunk_id, known.quick_hash, row=known.row)]
             # From here on one private copy is hashed, encoded and compared: the caller may change its own meanwhile.
-            data = _scratch.get(position, len(live))
-            memoryview(data)[:] = live
+            data = scratch.buffer(f"chunk {position}", len(live))
+            np.copyto(data, scratch.as_bytes(live))
             outcomes.append(self._settle(slot, data, known, held))
             if slot.view.dtype not in _DERIVED:
                 held = _Held(slot.view.dtype, outcomes[-1].chunk_id, data)
@@ -97,10 +86,10 @@ class Encoder:
         except CorruptError:
             return []
 
-    def _quick(self, data: bytearray | memoryview) -> bytes:
+    def _quick(self, data: Bytes | bytes | bytearray | memoryview) -> bytes:
         return xxhash.xxh3_128_digest(data, seed=self.root.hash_seed)
 
-    def _settle(self, slot: Slot, data: bytearray, known: Known | None, held: _Held | None) -> Outcome:
+    def _settle(self, slot: Slot, data: Bytes, known: Known | None, held: _Held | None) -> Outcome:
         quick = self._quick(data)
         if known is not None and quick == known.quick_hash:
             return Outcome(slot, known.chunk_id, quick, row=known.row)
@@ -115,42 +104,45 @@ class Encoder:
         self.session.bases.replace(known.chunk_id if known else None, chunk_id, data)
         return Outcome(slot, chunk_id, quick, frame=frame)
 
-    def _find(self, chunk_id: bytes, depth: int) -> list[Found] | None:
+    def _find(self, chunk_id: bytes, depth: int, budget: Iterator[int] | None = None) -> list[Found] | None:
         """The chunk and its bases as the store holds them, bases first; None if any of it is absent or unreadable."""
+        budget = budget or iter(range(LOOKUP_FRAMES))
         for where in self._places(chunk_id):
             if where.pack.name not in self.live_packs or depth == 0:
                 continue
+            if next(budget, None) is None:
+                return None  # frames that name each other as bases could branch without end
             try:
                 frame = self.session.repo.packs.frame(where.pack.name, where.offset, where.frame_bytes)
             except CorruptError:
                 continue  # a damaged copy is no reason not to save a good one
-            if frame.chunk_id == chunk_id and (chain := self._find_bases(frame, depth)) is not None:
+            if frame.chunk_id == chunk_id and (chain := self._find_bases(frame, depth, budget)) is not None:
                 return [*chain, Found(where, tuple(base.chunk_id for base in frame.bases))]
         return None
 
-    def _find_bases(self, frame: Frame, depth: int) -> list[Found] | None:
+    def _find_bases(self, frame: Frame, depth: int, budget: Iterator[int]) -> list[Found] | None:
         chain: list[Found] = []
         for base in frame.bases:
             if base.chunk_id not in self.parent.row_of:
-                more = self._find(base.chunk_id, depth - 1)
+                more = self._find(base.chunk_id, depth - 1, budget)
                 if more is None:
                     return None
                 chain.extend(more)
         return chain
 
-    def _encode(self, slot: Slot, data: bytearray, chunk_id: bytes, known: Known | None, held: _Held | None) -> Frame:
+    def _encode(self, slot: Slot, data: Bytes, chunk_id: bytes, known: Known | None, held: _Held | None) -> Frame:
         references, ids = [], []
         previous = self._previous(slot, data, known)
         if previous is not None and known is not None:
             references.append(Reference(ROLE_PREVIOUS, slot.view.dtype, memoryview(previous)))
             ids.append(known.chunk_id)
         if held is not None and slot.view.dtype in _DERIVED:
-            references.append(Reference(ROLE_MASTER, held.dtype, memoryview(held.data)))
+            references.append(Reference(ROLE_MASTER, held.dtype, held.data.data))
             ids.append(held.chunk_id)
-        encoded = encode(memoryview(data), slot.view.dtype, references)
+        encoded = encode(data.data, slot.view.dtype, references)
         if previous is not None and known is not None and 0 in encoded.used and not self._fits(known, encoded, data):
             references, ids = references[1:], ids[1:]
-            encoded = encode(memoryview(data), slot.view.dtype, references)
+            encoded = encode(data.data, slot.view.dtype, references)
         _compare(slot, data, encoded, references)
         bases = tuple(Base(references[i].role, ids[i]) for i in encoded.used)
         # a raw payload is the scratch buffer itself
@@ -160,11 +152,11 @@ class Encoder:
     def _chain_limit(self) -> Chain:
         return Chain(self.root.chain_cost_milli / 1000, self.root.chain_frames)
 
-    def _fits(self, known: Known, encoded: Encoded, data: bytearray) -> bool:
+    def _fits(self, known: Known, encoded: Encoded, data: Bytes) -> bool:
         chain = self.parent.chains[known.row]
         return chain.cost + frame_cost(len(encoded.payload), len(data)) <= self._chain_limit().cost
 
-    def _previous(self, slot: Slot, data: bytearray, known: Known | None) -> bytes | bytearray | memoryview | None:
+    def _previous(self, slot: Slot, data: Bytes, known: Known | None) -> bytes | bytearray | memoryview | None:
         """Logical bytes of the parent's chunk, if a delta against it is allowed."""
         if known is None or known.dtype != slot.view.dtype or self.parent.rows[known.row].logical_bytes != len(data):
             return None
@@ -178,7 +170,7 @@ class Encoder:
             base = Decoder(self.session.repo, self.parent.rows, self.session.bases.get).chunk(known.row)
         except CorruptError:
             return None  # the parent is damaged: this checkpoint must not depend on it
-        return base if self._quick(memoryview(base)) == known.quick_hash else None
+        return base if self._quick(base) == known.quick_hash else None
 
 
 def job_bytes(job: Job) -> int:
@@ -186,11 +178,11 @@ def job_bytes(job: Job) -> int:
     return 4 * sum(slot.stop - slot.start for slot in job)
 
 
-def _compare(slot: Slot, data: bytearray, encoded: Encoded, references: list[Reference]) -> None:
+def _compare(slot: Slot, data: Bytes, encoded: Encoded, references: list[Reference]) -> None:
     """Decode what was encoded and compare. Source of the rule: compressors that wrote wrong bytes, found at restore."""
-    back = _scratch.get(_DECODED, len(data))
+    back = scratch.buffer("decoded", len(data))
     bases = [references[i].data for i in encoded.used]
-    decode_into(encoded.codec, encoded.params, memoryview(encoded.payload), bases, memoryview(back))
-    if back != data:
+    decode_into(encoded.codec, encoded.params, memoryview(encoded.payload), bases, back.data)
+    if not kernels.equal(back, data):
         name = dotted(slot.view.path)
         raise IntegrityError(f"{name}: chunk {slot.index} does not decode to what was encoded: not saved", object=name)

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import TypeVar
 
+from ckstore.codec.scratch import Bytes
 from ckstore.engine.parent import Parent, load_parent
 from ckstore.errors import UsageError
 from ckstore.format.records import Entry
@@ -39,20 +40,20 @@ class BaseCache:
 
     def __init__(self, limit_bytes: int = BASE_CACHE_BYTES) -> None:
         self._limit, self._used = limit_bytes, 0
-        self._chunks: dict[bytes, bytes] = {}
+        self._chunks: dict[bytes, memoryview] = {}
         self._lock = Lock()
 
-    def get(self, chunk_id: bytes) -> bytes | None:
+    def get(self, chunk_id: bytes) -> memoryview | None:
         """The chunk, if it is here."""
         return self._chunks.get(chunk_id)
 
-    def replace(self, old: bytes | None, chunk_id: bytes, data: bytearray) -> None:
+    def replace(self, old: bytes | None, chunk_id: bytes, data: Bytes) -> None:
         """Drop `old`, which has served as a base, and keep a copy of its successor if there is room."""
         with self._lock:
             dropped = self._chunks.pop(old, None) if old else None
             self._used -= len(dropped) if dropped is not None else 0
             if chunk_id not in self._chunks and self._used + len(data) <= self._limit:
-                self._chunks[chunk_id] = bytes(data)
+                self._chunks[chunk_id] = data.copy().data
                 self._used += len(data)
 
     def keep_only(self, wanted: Callable[[bytes], bool]) -> None:

@@ -49,3 +49,14 @@ def test_a_histogram_of_unequal_parts_is_refused() -> None:
         kernels.histogram(bytes(7), 2, np.empty((2, 256), np.uint32))
     with pytest.raises(ValueError, match="counts"):
         kernels.histogram(bytes(8), 2, np.empty((1, 256), np.uint32))
+
+
+def test_equal_is_of_length_and_bytes() -> None:
+    data = np.random.default_rng(1).integers(0, 256, 1000, np.uint8)
+    assert kernels.equal(data, at_offset(data, 3))
+    assert kernels.equal(b"", bytearray())
+    assert not kernels.equal(data, data[:-1])
+    for at in (0, 500, 999):
+        changed = data.copy()
+        changed[at] ^= 1
+        assert not kernels.equal(data, changed)

@@ -57,9 +57,15 @@ def _planes(shows: str, chunk: Raw, shape: Shape, stats: Stats) -> Case:
     return Case(shows, PLANES, planes.pack_params(shape), payload.tobytes(), raw)
 
 
-def _delta(shows: str, dtype: str, step: float) -> Case:
-    before = _numbers(dtype, seed=1)
-    after = (before + _numbers(dtype, seed=2) * np.dtype(dtype).type(step)).astype(dtype)
+def _bell() -> npt.NDArray[np.generic]:
+    values = np.random.default_rng(9).binomial(40, 0.5, 40_000).astype("u1")
+    values[32_768:] = 5
+    return values
+
+
+def _delta(shows: str, dtype: str, step: float, n: int = 192) -> Case:
+    before = _numbers(dtype, n, seed=1)
+    after = (before + _numbers(dtype, n, seed=2) * np.dtype(dtype).type(step)).astype(dtype)
     return _integer_delta(shows, after.tobytes(), before.tobytes(), Kind(before.itemsize, True))
 
 
@@ -110,6 +116,9 @@ MAKERS: dict[str, Callable[[], Case]] = {
     "planes-constant": lambda: _planes("a constant plane", np.arange(64, dtype="<u2"), Shape(2, False), SKEWED),
     "planes-raw": lambda: _planes("all planes raw", _numbers("<f4", 33), Shape(4, True), NOISE),
     "planes-zstd": lambda: _planes("zstd planes", _numbers("<f4", 400), Shape(4, True), SKEWED),
+    "planes-huffman": lambda: _planes("Huffman planes", _numbers("<f4", 400), Shape(4, True), SKEWED),
+    "planes-two-blocks": lambda: _planes("Huffman blocks, one constant", _bell(), Shape(1, False), SKEWED),
+    "delta-huffman": lambda: _delta("differences in Huffman blocks", "<f4", 0.01, 1024),
     "planes-sparse": lambda: _planes("sparse planes", _pruned(), Shape(4, False), FREQUENT),
     "planes-one-hole": lambda: _planes("zeros left out", _pruned(), Shape(4, True, (0,)), NOISE),
     "planes-two-holes": lambda: _planes("both zeros left out", _pruned(), Shape(4, True, (0, 1 << 31)), NOISE),
