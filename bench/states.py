@@ -101,6 +101,22 @@ def first_difference(a: Any, b: Any, path: str = "state") -> str | None:
     return None if _same_leaf(a, b) else path
 
 
+def first_difference_of_arrays(arrays: Any, state: Any) -> str | None:
+    """As first_difference(), where `arrays` has a NumPy array of the same dtype for each tensor of `state`."""
+    ours, theirs = list(_leaves(arrays, "")), list(_leaves(state, ""))
+    if [path for path, _ in ours] != [path for path, _ in theirs]:
+        return "state as arrays: paths differ"
+    pairs = ((path, a, b) for (path, a), (_, b) in zip(ours, theirs, strict=True))
+    return next((f"{path} as an array" for path, a, b in pairs if not _same_array(a, b)), None)
+
+
+def _same_array(a: Any, b: Any) -> bool:
+    if not isinstance(b, torch.Tensor):
+        return type(a) is type(b) and _same_leaf(a, b)
+    same_kind = isinstance(a, np.ndarray) and (a.dtype.name, a.shape) == (NamedTensor("", b).dtype, tuple(b.shape))
+    return same_kind and a.tobytes() == NamedTensor("", b).raw.tobytes()
+
+
 def _first(differences: Iterator[str | None]) -> str | None:
     return next((found for found in differences if found is not None), None)
 

@@ -95,8 +95,8 @@ def load_all(peer_name: str, items: list[cache.Cached], folder: Path, threads: i
         state, took = clock.timed(peer.load, number)
         seconds.append(took)
         difference = difference or states.first_difference(state, item.load(), f"checkpoint {number}")
-    if hasattr(peer, "load_part_and_into"):
-        difference = difference or peer.load_part_and_into(last, items[last].load())
+    if hasattr(peer, "load_otherwise"):
+        difference = difference or peer.load_otherwise(last, items[last].load())
     return {"load_s": seconds, "load_latest_s": latest_s, "load_peak_bytes": _most(found), "difference": difference}
 
 

@@ -30,8 +30,8 @@ class Ckstore(Peer):
         if self._store is not None:
             self._store.close()
 
-    def load_part_and_into(self, number: int, state: Any) -> str | None:
-        """Load checkpoint `number` by select= and by into=; the first difference from `state`, or None."""
+    def load_otherwise(self, number: int, state: Any) -> str | None:
+        """Load checkpoint `number` by select=, by into= and as NumPy arrays; the first difference from `state`."""
         with ckstore.open(self.folder) as store:
             reference = store.checkpoints()[number].id
             part = store.load(reference, select=["model.*"])
@@ -39,4 +39,9 @@ class Ckstore(Peer):
             for entry in states.named_tensors(target):
                 entry.tensor.detach().zero_()
             whole = store.load(reference, into=target)
-        return states.first_difference(part, {"model": state["model"]}) or states.first_difference(whole, state)
+            arrays = store.load(reference, framework="numpy")
+        return (
+            states.first_difference(part, {"model": state["model"]})
+            or states.first_difference(whole, state)
+            or states.first_difference_of_arrays(arrays, state)
+        )
