@@ -28,7 +28,7 @@ def parse(name: Any) -> torch.dtype:
     """Inverse of name_of(); UsageError where the installed torch has no such dtype."""
     if not isinstance(name, str) or not name.isidentifier():
         raise FormatError(f"malformed torch dtype {name!r:.100}")
-    dtype = getattr(torch, name, None)
+    dtype = vars(torch).get(name)  # getattr would import what torch loads lazily, as the store tells it
     if not isinstance(dtype, torch.dtype):
         raise UsageError(f"the installed torch {torch.__version__} has no dtype {name}")
     return dtype

@@ -41,7 +41,7 @@ def lift(kind: Any, data: Any) -> Any:
             raise FormatError(f"malformed torch device {data!r:.100}") from error
     if kind == "dtype":
         return dtypes.parse(data)
-    found = getattr(torch, data, None) if data.isidentifier() else None
+    found = vars(torch).get(data)  # getattr would import what torch loads lazily, as the store tells it
     if kind not in _NAMED or not isinstance(found, _NAMED[kind]):
         raise UsageError(f"the installed torch {torch.__version__} has no {kind!r:.100} {data!r:.100}")
     return found

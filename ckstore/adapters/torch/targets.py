@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from types import FunctionType
 from typing import Any
 
@@ -35,9 +35,23 @@ def device_of(row: TensorRow, device: Any) -> torch.device:
     elif asked == "saved":
         asked = saved
     try:
-        return torch.device(asked)
+        place = torch.device(asked)
     except (RuntimeError, TypeError) as error:
         raise UsageError(f"{asked!r} is not a torch device: {error}") from error
+    _check_device(place)
+    return place
+
+
+@lru_cache(16)
+def _check_device(place: torch.device) -> None:
+    """Raise UsageError if no tensor can be made there."""
+    if place.type == "meta":
+        raise UsageError("device meta holds no bytes: load to another, or look at Store.leaves for names and shapes")
+    try:
+        torch.empty(0, device=place)
+    except (AssertionError, ImportError, RuntimeError) as error:  # torch raises each of them for what is not there
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"device {place} cannot be used here ({reason}): name another with device=") from error
 
 
 def dtype_of(row: TensorRow, path: Path) -> torch.dtype:
