@@ -70,18 +70,55 @@ unsigned ck_huffman_lengths(const uint32_t *counts, uint8_t *lengths) {
     return n;
 }
 
+enum { SAME = 0, MORE = 1, LESS = 2, ANY = 3 };
+
+size_t ck_huffman_put_lengths(const uint8_t *lengths, unsigned first, unsigned last, uint8_t *out) {
+    uint32_t bits = 0;
+    unsigned held = 0, before = CK_HUFFMAN_BITS;
+    size_t used = 0;
+    for (unsigned s = first; s <= last; s++) {
+        unsigned now = lengths[s];
+        unsigned how = now == before ? SAME : now == before + 1 ? MORE : now + 1 == before ? LESS : ANY;
+        bits |= (how == ANY ? how | now << 2 : how) << held;
+        held += how == ANY ? 6 : 2;
+        before = now;
+        for (; held >= 8; held -= 8, bits >>= 8) out[used++] = (uint8_t)bits;
+    }
+    if (held) out[used++] = (uint8_t)bits;
+    return used;
+}
+
+size_t ck_huffman_get_lengths(const uint8_t *in, size_t n_in, unsigned first, unsigned last, uint8_t *lengths) {
+    uint32_t bits = 0;
+    unsigned held = 0, now = CK_HUFFMAN_BITS;
+    size_t used = 0;
+    memset(lengths, 0, 256);
+    for (unsigned s = first; s <= last; s++) {
+        for (; held < 6 && used < n_in; held += 8) bits |= (uint32_t)in[used++] << held;
+        unsigned how = bits & 3, size = how == ANY ? 6 : 2;
+        if (size > held) return 0;
+        now = how == ANY ? bits >> 2 & 15 : how == MORE ? now + 1 : how == LESS ? now - 1 : now;
+        if (now > CK_HUFFMAN_BITS) return 0; /* one less than 0 as well */
+        lengths[s] = (uint8_t)now;
+        bits >>= size;
+        held -= size;
+    }
+    for (; held >= 8; held -= 8, used--) /* read ahead, and not used */
+        bits &= (1u << (held - 8)) - 1;
+    return bits ? 0 : used;
+}
+
 int ck_huffman_code(const uint8_t *lengths, ck_code *code) {
-    unsigned starts[17] = {0}, next = 0;
+    unsigned starts[CK_HUFFMAN_BITS + 1] = {0}, next = 0;
     for (unsigned s = 0; s < 256; s++)
-        if (lengths[s]) starts[lengths[s] & 15]++;
-    for (unsigned l = 0; l <= 16; l++) {
+        if (lengths[s]) starts[lengths[s]]++;
+    for (unsigned l = 0; l <= CK_HUFFMAN_BITS; l++) {
         unsigned count = starts[l];
         starts[l] = next;
         next += count;
     }
     code->n = next;
     for (unsigned s = 0; s < 256; s++) {
-        if (lengths[s] > CK_HUFFMAN_BITS) return 0;
         if (!lengths[s]) continue;
         code->leaf[s] = (uint8_t)starts[lengths[s]];
         code->symbol[starts[lengths[s]]++] = (uint8_t)s;

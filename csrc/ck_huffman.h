@@ -17,7 +17,17 @@ typedef struct ck_code {
  * with fewer than two the lengths are all 0. counts: below 2^16. */
 unsigned ck_huffman_lengths(const uint32_t *counts, uint8_t *lengths);
 
-/* The canonical code: ascending by (length, symbol). Returns 0 unless the code is complete and has two leaves at least. */
+/* Lengths of the symbols first .. last as bits, lowest first, from the length of the one before (12 at the start): 0 the same,
+ * 1 one more, 2 one less, 3 any, whose four bits follow. Two bits do for most. out: CK_HUFFMAN_LENGTHS bytes. Returns the
+ * bytes used. */
+#define CK_HUFFMAN_LENGTHS (256u * 6u / 8u)
+size_t ck_huffman_put_lengths(const uint8_t *lengths, unsigned first, unsigned last, uint8_t *out);
+
+/* The inverse; all other lengths become 0. Returns the bytes read, or 0 if they are malformed. */
+size_t ck_huffman_get_lengths(const uint8_t *in, size_t n_in, unsigned first, unsigned last, uint8_t *lengths);
+
+/* The canonical code: ascending by (length, symbol). Returns 0 unless the code is complete and has two leaves at least.
+ * lengths: none above CK_HUFFMAN_BITS. */
 int ck_huffman_code(const uint8_t *lengths, ck_code *code);
 
 /* The first leaf in [first, end) whose code has a one at this depth; both kinds are there if code and range are whole. */

@@ -66,8 +66,8 @@ typedef struct ck_kernels {
     /* Blocks of CK_HUFFMAN_BLOCK bytes, the last one shorter, each one of
      *   raw       0, the bytes
      *   constant  1, the one byte
-     *   coded     2, first symbol, last symbol, code lengths of first .. last (four bits each, the first lowest; 0 = does
-     *             not occur, 12 at most; the first and the last occur), the tree.
+     *   coded     2, first symbol, last symbol, code lengths of first .. last (ck_huffman.h; 0 = does not occur, 12 at
+     *             most; the first and the last occur), the tree.
      * The code is complete and canonical: ascending by (length, symbol). The tree in preorder: at each inner node, for
      * each symbol that comes through, in order, a bit (lowest first) that says whether it goes right (a one in its code),
      * zero bits up to a whole byte; then the left child, then the right one. Leaves are not written.

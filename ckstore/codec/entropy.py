@@ -41,6 +41,7 @@ _SPARSE_EFFORT, _HUFFMAN_EFFORT = -1, 0
 """Besides zstd's levels."""
 _TRIAL_BYTES = 1 << 16
 _EARN = 0.98
+_NEARLY_ALL = 0.95
 _PLAIN_BITS = 5.0
 """Numbers rather than words: where the fastest match finder gains nothing, no other will."""
 
@@ -143,9 +144,12 @@ def _work() -> Bytes:
 
 
 def _trial(data: Bytes, stats: Stats) -> int:
-    """The effort that does best on the middle of `data`; the slower ones must earn their time."""
+    """The effort that does best on the middle of `data`; the slower ones must earn their time.
+
+    Where nearly all bytes are one, the middle says nothing of the few others, and all of it is coded in no time.
+    """
     start = max(0, (len(data) - _TRIAL_BYTES) // 2)
-    sample = data[start : start + _TRIAL_BYTES]
+    sample = data if stats.share >= _NEARLY_ALL else data[start : start + _TRIAL_BYTES]
     spare = room("trial", len(sample))
     best, size = _HUFFMAN_EFFORT, len(_encode_at(sample, _HUFFMAN_EFFORT, 0, spare)[1]) * _EARN
     for effort in (1, 3):
@@ -162,7 +166,7 @@ def _trial(data: Bytes, stats: Stats) -> int:
 def _encode_sparse(data: Bytes, mode: int) -> Stream:
     bitmap, values = scratch.buffer("bitmap", (len(data) + 7) // 8), scratch.buffer("values", len(data))
     count = kernels.sparse_split(data, 1, mode, bitmap, values)
-    tier0, stored0 = encode(bitmap, UNKNOWN, False, room("bitmap", len(bitmap)))
+    tier0, stored0 = encode(bitmap, UNKNOWN, True, room("bitmap", len(bitmap)))  # whole rows change or stay: long runs
     tier1, stored1 = encode(values[:count], UNKNOWN, False, room("values", count))
     head = _SPARSE_HEAD.pack(mode, count, tier0, len(stored0), tier1, len(stored1))
     return SPARSE, np.concatenate((scratch.as_bytes(head), stored0, stored1))

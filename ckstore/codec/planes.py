@@ -65,7 +65,7 @@ def encode(raw: Bytes, base: Bytes | None, shape: Shape, stats: Sequence[Stats],
     for i, hole in enumerate(shape.holes):
         elements, bitmap = leave_out(elements, shape.width, hole)
         counts += (len(elements) // shape.width).to_bytes(4, "little")
-        bitmaps.append(entropy.encode(bitmap, entropy.UNKNOWN, matches, entropy.room(f"bitmap {i}", len(bitmap))))
+        bitmaps.append(entropy.encode(bitmap, entropy.UNKNOWN, True, entropy.room(f"hole {i}", len(bitmap))))
     streams, at = list(bitmaps), len(counts) + entropy.HEAD_BYTES * (len(bitmaps) + shape.width)
     start, n = at + sum(len(stored) for _, stored in bitmaps), len(elements) // shape.width
     payload = np.empty(start + len(elements), np.uint8)

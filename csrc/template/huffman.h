@@ -46,7 +46,9 @@ CK_FN size_t CK_VFN(encode_block)(const uint8_t *src, size_t n, uint8_t *out, ui
     for (unsigned s = 0; s < 256; s++) bits += (size_t)counts[s] * lengths[s];
     while (!lengths[first]) first++;
     while (!lengths[last]) last--;
-    if (3 + (last - first) / 2 + 1 + bits / 8 + n_leaves >= n) {
+    uint8_t head[CK_HUFFMAN_LENGTHS];
+    size_t n_head = ck_huffman_put_lengths(lengths, first, last, head);
+    if (3 + n_head + bits / 8 + n_leaves >= n) {
         out[0] = CK_HUFFMAN_RAW;
         memcpy(out + 1, src, n);
         return n + 1;
@@ -54,9 +56,8 @@ CK_FN size_t CK_VFN(encode_block)(const uint8_t *src, size_t n, uint8_t *out, ui
     out[0] = CK_HUFFMAN_CODED;
     out[1] = (uint8_t)first;
     out[2] = (uint8_t)last;
-    w.out = out + 3;
-    for (unsigned s = first; s <= last; s += 2)
-        *w.out++ = (uint8_t)(lengths[s] | (s < last ? lengths[s + 1] << 4 : 0));
+    memcpy(out + 3, head, n_head);
+    w.out = out + 3 + n_head;
     ck_huffman_code(lengths, &w.code);
     w.before[0] = 0;
     for (unsigned i = 0; i < n_leaves; i++) w.before[i + 1] = w.before[i] + counts[w.code.symbol[i]];
@@ -104,16 +105,11 @@ CK_FN size_t CK_VFN(decode_block)(const uint8_t *in, const uint8_t *end, size_t 
     }
     if (left < 4 || in[0] != CK_HUFFMAN_CODED || in[1] >= in[2]) return 0;
     CK_VFN(walk) w;
-    uint8_t lengths[256 + 1] = {0};
-    unsigned first = in[1], last = in[2];
-    w.in = in + 3;
+    uint8_t lengths[256];
+    size_t n_head = ck_huffman_get_lengths(in + 3, left - 3, in[1], in[2], lengths);
+    if (!n_head || !lengths[in[1]] || !lengths[in[2]]) return 0;
+    w.in = in + 3 + n_head;
     w.end = end;
-    if (left - 3 < (last - first) / 2 + 1) return 0;
-    for (unsigned s = first; s <= last; s += 2, w.in++) {
-        lengths[s] = *w.in & 15;
-        lengths[s + 1] = *w.in >> 4;
-    }
-    if (!lengths[first] || !lengths[last] || lengths[last + 1]) return 0;
     w.row[0] = work;
     w.row[1] = work + CK_ROW;
     if (!ck_huffman_code(lengths, &w.code) || !CK_VFN(merge_node)(&w, 0, 0, w.code.n, 0, n, dst)) return 0;

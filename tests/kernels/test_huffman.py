@@ -90,7 +90,7 @@ def test_whatever_byte_is_changed_the_variants_agree_and_nothing_else_happens(ke
         assert _decode(stored, n) == expected
 
 
-GOOD = bytes([2, 5, 7, 0x12, 0x02, 0b0110, 0b01])
+GOOD = bytes([2, 5, 7, 0x8B, 0x01, 0b0110, 0b01])
 """Symbols 5 (2 bits), 6 (1 bit), 7 (2 bits): 6, then 7 5, then 6."""
 
 
@@ -108,13 +108,15 @@ def test_a_block_that_was_made_by_hand() -> None:
         ("cut in the lengths", GOOD[:4]),
         ("something behind the end", GOOD + b"\0"),
         ("first symbol above the last", bytes([2, 7, 5]) + GOOD[3:]),
-        ("only one symbol", bytes([2, 5, 5, 0x01, 0])),
-        ("the first symbol does not occur", bytes([2, 4, 7, 0x20, 0x21, 0b0110, 0b01])),
-        ("the last symbol does not occur", bytes([2, 5, 8, 0x12, 0x02, 0b0110, 0b01])),
-        ("a length behind the last symbol", bytes([2, 5, 7, 0x12, 0x12, 0b0110, 0b01])),
-        ("a code that is not complete", bytes([2, 5, 7, 0x22, 0x02, 0b0110, 0b01])),
-        ("a code that is overfull", bytes([2, 5, 7, 0x11, 0x01, 0b0110, 0b01])),
-        ("a length over 12", bytes([2, 5, 7, 0x1D, 0x0D, 0b0110, 0b01])),
+        ("only one symbol", bytes([2, 5, 5, 0x07, 0])),
+        ("the first symbol does not occur", bytes([2, 4, 7, 0xC3, 0x62, 0b0110, 0b01])),
+        ("the last symbol does not occur", bytes([2, 5, 8, 0x8B, 0x0D, 0b0110, 0b01])),
+        ("spare bits behind the lengths", bytes([2, 5, 7, 0x8B, 0x05, 0b0110, 0b01])),
+        ("a code that is not complete", bytes([2, 5, 7, 0x0B, 0x00, 0b0110, 0b01])),
+        ("a code that is overfull", bytes([2, 5, 7, 0x07, 0x00, 0b0110, 0b01])),
+        ("a length of 13", bytes([2, 5, 7, 0x37, 0x00, 0b0110, 0b01])),
+        ("one more than 12", bytes([2, 5, 7, 0x01, 0x00, 0b0110, 0b01])),
+        ("one less than 0", bytes([2, 5, 7, 0xCB, 0x20, 0b0110, 0b01])),
         ("spare bits of the root", GOOD[:-2] + bytes([0b10110, 0b01])),
         ("spare bits of a child", GOOD[:-1] + bytes([0b101])),
         ("raw and cut", b"\0abc"),

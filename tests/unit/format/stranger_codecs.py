@@ -73,16 +73,24 @@ def huffman(stored: bytes, n: int) -> bytes:
 def _codes(stored: bytes, at: int) -> tuple[dict[str, int], int]:
     """Symbols by their codes, as strings of 0 and 1; where the tree begins."""
     first, last = stored[at], stored[at + 1]
-    n_bytes = (last - first + 2) // 2
-    nibbles = [nibble for byte in stored[at + 2 : at + 2 + n_bytes] for nibble in (byte & 15, byte >> 4)]
-    lengths = sorted((length, first + i) for i, length in enumerate(nibbles) if length)
+    bits, place, length, lengths = int.from_bytes(stored[at + 2 : at + 200], "little"), 0, 12, []
+    for symbol in range(first, last + 1):
+        how, place = bits >> place & 3, place + 2
+        if how == 3:
+            length, place = bits >> place & 15, place + 4
+        else:
+            length += (0, 1, -1)[how]
+        if length:
+            lengths.append((length, symbol))
+    at += 2 + (place + 7) // 8
+    assert not bits >> place & ((1 << (-place % 8)) - 1)
+    lengths.sort()
     codes, code = {}, 0
     for length, symbol in lengths:
-        assert symbol <= last
         codes[f"{code >> (12 - length):0{length}b}"] = symbol
         code += 1 << (12 - length)
     assert code == 1 << 12
-    return codes, at + 2 + n_bytes
+    return codes, at
 
 
 def _subtree(stored: bytes, at: int, codes: dict[str, int], prefix: str, n: int) -> tuple[list[int], int]:
