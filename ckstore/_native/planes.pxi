@@ -19,23 +19,29 @@ def split(const uint8_t[::1] src, unsigned int width, bint rotate, uint8_t[::1] 
         ck_active().split(&src[0], under, n, width, <unsigned int>rotate, &planes[0])
 
 
+cdef int _rows(planes, unsigned int width, size_t n, const uint8_t[::1] dst, const uint8_t **rows) except -1:
+    """rows[p] = where the n bytes of planes[p] are, for p below width."""
+    if width == 0:
+        return 0
+    cdef const uint8_t[::1] plane = planes[width - 1]
+    _need(<size_t>plane.shape[0] == n, "planes must have a byte per element")
+    _apart(plane, dst)
+    rows[width - 1] = &plane[0] if n > 0 else NULL
+    return _rows(planes, width - 1, n, dst, rows)
+
+
 def merge(planes, bint rotate, uint8_t[::1] dst, const uint8_t[::1] base=None) -> None:
     """The inverse of split. planes: a buffer for each byte of an element, lowest first, of as many bytes as elements."""
-    cdef unsigned int width = <unsigned int>len(planes), p
+    cdef unsigned int width = <unsigned int>len(planes)
     cdef size_t n = _count(dst.shape[0], width)
     cdef const uint8_t *rows[8]
-    cdef const uint8_t[::1] plane
+    cdef const uint8_t *under = NULL
     if base is not None:
         _need(base.shape[0] == dst.shape[0], "base must be as long as dst")
         _apart(base, dst)
-    for p in range(width):
-        plane = planes[p]
-        _need(<size_t>plane.shape[0] == n, "planes must have a byte per element")
-        _apart(plane, dst)
-        rows[p] = &plane[0] if n > 0 else NULL
+    _rows(planes, width, n, dst, rows)
     if n == 0:
         return
-    cdef const uint8_t *under = NULL
     if base is not None:
         under = &base[0]
     with nogil:

@@ -10,6 +10,7 @@ import zstandard
 
 Bytes = npt.NDArray[np.uint8]
 
+
 class _Local(threading.local):
     """One thread's buffers by name, and its zstd contexts by level."""
 

@@ -1,4 +1,4 @@
-"""huffman_encode, huffman_decode: blocks that a stranger's decoder reads, alike from every variant, and nothing malformed."""
+"""huffman_encode, huffman_decode: blocks that a stranger reads, alike from every variant, and nothing malformed."""
 
 from __future__ import annotations
 
