@@ -35,15 +35,13 @@ def merge(planes, bint rotate, uint8_t[::1] dst, const uint8_t[::1] base=None) -
     cdef unsigned int width = <unsigned int>len(planes)
     cdef size_t n = _count(dst.shape[0], width)
     cdef const uint8_t *rows[8]
-    cdef const uint8_t *under = NULL
     if base is not None:
         _need(base.shape[0] == dst.shape[0], "base must be as long as dst")
         _apart(base, dst)
     _rows(planes, width, n, dst, rows)
     if n == 0:
         return
-    if base is not None:
-        under = &base[0]
+    cdef const uint8_t *under = &base[0] if base is not None else NULL
     with nogil:
         ck_active().merge(rows, under, n, width, <unsigned int>rotate, &dst[0])
 
