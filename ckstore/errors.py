@@ -146,5 +146,9 @@ class StorageError(CkError, OSError):
         return self.message
 
 
+UNREADABLE = (CorruptError, StorageError)
+"""What reading may raise. A save can do without much of what it reads, and takes that for absent then."""
+
+
 def _rebuild_storage(cls: type[StorageError], message: str, errno: int | None, details: dict[str, Any]) -> CkError:
     return cls(message, errno, **details)

@@ -23,7 +23,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import xxhash
@@ -31,6 +31,7 @@ import zstandard
 from blake3 import blake3
 
 from ckstore.errors import FormatError, IntegrityError, UnsupportedError, UsageError
+from ckstore.format.limits import most_raw_bytes
 from ckstore.format.records import PageRef
 
 MAGIC = b"\x93CKSTORE"
@@ -40,7 +41,8 @@ DIGEST_BYTES = 32
 MAX_RAW_BYTES = 64 << 20
 """Largest head or page a reader accepts, before and after decompression."""
 
-_RAW, _ZSTD = 0, 1
+RAW, _ZSTD = 0, 1
+"""Codecs of a head or page."""
 _FIELDS = struct.Struct("<8sBBBBI16sQQQ")
 _R = TypeVar("_R")
 
@@ -63,7 +65,7 @@ class Header:
 
 
 def pack_header(
-    kind: int, uuid: bytes, codec: int = _RAW, offset: int = 0, stored_bytes: int = 0, raw_bytes: int = 0
+    kind: int, uuid: bytes, codec: int = RAW, offset: int = 0, stored_bytes: int = 0, raw_bytes: int = 0
 ) -> bytes:
     """The header bytes of an object."""
     plain = _FIELDS.pack(MAGIC, kind, VERSION, codec, 0, 0, uuid, offset, stored_bytes, raw_bytes)
@@ -77,7 +79,7 @@ def parse_header(data: bytes, kind: int, uuid: bytes | None, what: str) -> Heade
     _, found, version, codec, zero, check, owner, offset, stored, raw = _FIELDS.unpack(data[:HEADER_BYTES])
     if check != _check(data[:HEADER_BYTES]):
         raise IntegrityError(f"{what}: header check does not match", object=what)
-    if version != VERSION or codec not in (_RAW, _ZSTD) or zero:
+    if version != VERSION or codec not in (RAW, _ZSTD) or zero:
         raise UnsupportedError(f"{what}: envelope {version}, codec {codec}: needs a newer ckstore", object=what)
     if found != kind:
         raise FormatError(f"{what}: holds an object of kind {found}, expected {kind}", object=what)
@@ -85,6 +87,8 @@ def parse_header(data: bytes, kind: int, uuid: bytes | None, what: str) -> Heade
         raise FormatError(f"{what}: belongs to another store", object=what)
     if stored > MAX_RAW_BYTES or raw > MAX_RAW_BYTES:
         raise FormatError(f"{what}: head of {max(stored, raw)} bytes is over the limit", object=what)
+    if raw > most_raw_bytes(stored):
+        raise FormatError(f"{what}: head of {raw} bytes out of {stored} stored ones: too many", object=what)
     if offset >= 1 << 62 or (stored and offset < HEADER_BYTES):
         raise FormatError(f"{what}: head at {offset}, where none can be", object=what)
     return Header(found, codec, owner, offset, stored, raw)
@@ -95,7 +99,7 @@ def encode(
 ) -> tuple[bytes, bytes]:
     """(bytes of the whole object, its digest). The record's own PageRefs count offsets from the object's start."""
     raw = _encode_record(record)
-    stored, codec = _squeeze(raw) if compress else (raw, _RAW)
+    stored, codec = _squeeze(raw) if compress else (raw, RAW)
     offset = HEADER_BYTES + sum(map(len, pages))
     header = pack_header(kind, uuid, codec, offset, len(stored), len(raw))
     digest = blake3(header + stored).digest()
@@ -124,10 +128,21 @@ def decode_record(raw: bytes, record_type: type[_R], what: str) -> _R:
         raise FormatError(f"{what}: malformed record: {error}", object=what) from error
 
 
-def encode_page(record: msgspec.Struct) -> tuple[bytes, int, bytes]:
+def encode_map(value: dict[str, Any]) -> msgspec.Raw:
+    """A free map as records hold it; UsageError if it cannot be stored or would come back as another."""
+    return msgspec.Raw(_encode_checked(value, dict[str, Any], "map of notes"))
+
+
+def decode_map(raw: msgspec.Raw, what: str) -> dict[str, Any]:
+    """Inverse of encode_map(); each time a new map. Raises FormatError."""
+    found: dict[str, Any] = decode_record(bytes(raw), dict[str, Any], what)
+    return found
+
+
+def encode_page(record: msgspec.Struct, compress: bool = True) -> tuple[bytes, int, bytes]:
     """(stored bytes, raw bytes, digest) of one page. The first stored byte is the codec."""
     raw = _encode_record(record)
-    stored, codec = _squeeze(raw)
+    stored, codec = _squeeze(raw) if compress else (raw, RAW)
     stored = bytes([codec]) + stored
     return stored, len(raw), blake3(stored).digest()
 
@@ -136,19 +151,29 @@ def decode_page(stored: bytes, ref: PageRef, record_type: type[_R], what: str) -
     """The record of a page that `ref` names, checked against its digest."""
     if blake3(stored).digest() != ref.digest:
         raise IntegrityError(f"{what}: page at {ref.offset}: BLAKE3 does not match", object=what, offset=ref.offset)
-    if not stored or ref.raw_bytes > MAX_RAW_BYTES:
+    if not stored or len(stored) != ref.stored_bytes or ref.raw_bytes > MAX_RAW_BYTES:
         raise FormatError(f"{what}: page at {ref.offset}: bad size", object=what, offset=ref.offset)
-    if stored[0] not in (_RAW, _ZSTD):
+    if stored[0] not in (RAW, _ZSTD):
         raise UnsupportedError(f"{what}: page at {ref.offset}: codec {stored[0]}: needs a newer ckstore", object=what)
     return decode_record(_unsqueeze(stored[1:], stored[0], ref.raw_bytes, what), record_type, what)
 
 
 def _encode_record(record: msgspec.Struct) -> bytes:
-    """Refuses what no reader would accept, before anything is published."""
-    raw = msgspec.msgpack.encode(record)
+    return _encode_checked(record, type(record), type(record).__name__)
+
+
+def _encode_checked(value: Any, as_type: Any, name: str) -> bytes:
+    """Refuses what no reader would accept, or would take for something else, before anything is published."""
+    try:
+        raw = msgspec.msgpack.encode(value)
+        same = raw == msgspec.msgpack.encode(msgspec.msgpack.decode(raw, type=as_type))
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        raise UsageError(f"one {name} holds what cannot be stored: {error}") from error
+    if not same:
+        raise UsageError(f"one {name} holds a value that would come back as another")
     if len(raw) >= MAX_RAW_BYTES:
         raise UsageError(
-            f"one {type(record).__name__} takes {len(raw)} of at most {MAX_RAW_BYTES} bytes: "
+            f"one {name} takes {len(raw)} of at most {MAX_RAW_BYTES} bytes: "
             "save fewer or smaller keys, values and tensors in one checkpoint, or larger chunks"
         )
     return raw
@@ -160,11 +185,11 @@ def _check(header: bytes) -> int:
 
 def _squeeze(raw: bytes) -> tuple[bytes, int]:
     stored = zstandard.ZstdCompressor(level=3).compress(raw)
-    return (stored, _ZSTD) if len(stored) < len(raw) else (raw, _RAW)
+    return (stored, _ZSTD) if len(stored) < len(raw) <= most_raw_bytes(len(stored)) else (raw, RAW)
 
 
 def _unsqueeze(stored: bytes, codec: int, raw_bytes: int, what: str) -> bytes:
-    if codec == _RAW:
+    if codec == RAW:
         raw = stored
     else:
         try:

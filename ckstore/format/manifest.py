@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
+
+import msgspec
 
 from ckstore.errors import FormatError
 from ckstore.format.records import ManifestPage, NodeRow, TensorRow, ValueRow
@@ -15,8 +18,12 @@ CHUNKS_PER_PAGE = 4096
 MAX_ROWS = 1 << 24
 MAX_CHUNKS = 1 << 26
 MAX_DIMENSIONS = 64
+MAX_PATH_KEYS = 200
+"""Deepest path of a state. A state that contains itself would be deeper than any limit."""
 MAX_KEY_DEPTH = 8
 """Deepest nesting of a tuple that is a key."""
+KEY_TYPES = frozenset((str, int, bool, type(None), float, bytes))
+"""What a key may be, tuples apart."""
 
 ManifestRow = NodeRow | ValueRow | TensorRow
 
@@ -73,8 +80,7 @@ def from_pages(pages: Iterable[ManifestPage], what: str, chunk_elements: int) ->
     for page in pages:
         at = 0
         for row in page.rows:
-            if not all(map(_is_key, row.path)):
-                raise FormatError(f"{what}: row {len(table)}: a key of its path is of an unknown type", object=what)
+            row = _thawed(row, f"{what}: row {len(table)}", what)
             n = sum(shard.n_chunks for shard in row.shards) if isinstance(row, TensorRow) else 0
             columns = ChunkColumns(page.chunk_ids[32 * at : 32 * (at + n)], page.quick_hashes[16 * at : 16 * (at + n)])
             if isinstance(row, TensorRow):
@@ -89,14 +95,29 @@ def from_pages(pages: Iterable[ManifestPage], what: str, chunk_elements: int) ->
     return table
 
 
-def _is_key(key: object, depth: int = 0) -> bool:
-    if isinstance(key, list):
-        return depth < MAX_KEY_DEPTH and all(_is_key(part, depth + 1) for part in key)
-    return key is None or isinstance(key, (bool, int, float, str, bytes))
+def _thawed(row: ManifestRow, name: str, what: str) -> ManifestRow:
+    """`row` with its path as it was saved. MessagePack has no tuples: an array inside a path was one."""
+    if len(row.path) > MAX_PATH_KEYS:
+        raise FormatError(f"{name}: its path has more than {MAX_PATH_KEYS} keys", object=what)
+    if all(type(key) in KEY_TYPES for key in row.path):
+        return row
+    try:
+        return msgspec.structs.replace(row, path=tuple(_key(key, 0) for key in row.path))
+    except TypeError as error:
+        reason = "a key of its path is of an unknown type or nested too deeply"
+        raise FormatError(f"{name}: {reason}", object=what) from error
+
+
+def _key(key: Any, depth: int) -> Any:
+    if type(key) in KEY_TYPES:
+        return key
+    if type(key) not in (list, tuple) or depth >= MAX_KEY_DEPTH:
+        raise TypeError("no key")
+    return tuple(_key(part, depth + 1) for part in key)
 
 
 def _check_tensor(row: TensorRow, columns: ChunkColumns, what: str, chunk_elements: int) -> None:
-    name = dotted(tuple(row.path))
+    name = dotted(row.path)
     try:
         n_bytes = tensor_bytes(row)
         step = chunk_bytes(row.dtype, chunk_elements)

@@ -25,10 +25,21 @@ from ckstore.errors import FormatError, IntegrityError
 from ckstore.format import columns, envelope
 from ckstore.format.frame import MAX_CHUNK_BYTES, MAX_FRAME_BYTES
 from ckstore.format.names import PACK
-from ckstore.format.records import PackTable
+from ckstore.format.records import Record
 
 END_MAGIC = b"\x93CKEND\r\n"
 FOOTER_BYTES = 48
+
+
+class PackTable(Record, frozen=True):
+    """The table at the end of a pack: its frames in order."""
+
+    chunk_ids: bytes
+    offsets: bytes
+    frame_bytes: bytes
+    logical_bytes: bytes
+    checks: bytes
+    """u64 a frame: XXH3-64 of the whole frame."""
 
 
 class TableRow(NamedTuple):
@@ -77,7 +88,7 @@ def table_bytes(footer: bytes, what: str) -> int:
 
 
 def parse_table(
-    header: bytes, table: bytes, footer: bytes, what: str, digest: bytes | None = None, table_offset: int | None = None
+    header: bytes, table: bytes, footer: bytes, what: str, table_offset: int, digest: bytes | None = None
 ) -> list[TableRow]:
     """The rows of a pack's table, checked against its own digest and the one a reference gives.
 
@@ -92,7 +103,7 @@ def parse_table(
         if row.offset != end or row.frame_bytes > MAX_FRAME_BYTES or row.logical_bytes > MAX_CHUNK_BYTES:
             raise FormatError(f"{what}: pack table with a gap or an impossible size at {end}", object=what)
         end += row.frame_bytes
-    if table_offset is not None and table_offset != end:
+    if table_offset != end:
         raise FormatError(f"{what}: the frames end at {end}, but the pack table begins at {table_offset}", object=what)
     return rows
 

@@ -1,24 +1,29 @@
 """The MessagePack records inside metadata objects: roots, catalog pages, manifests, closures, segments.
 
 Records are arrays in fixed field order (FORMAT.md gives the tables); new fields may only be added at the end, with a
-default. Columns are flat little-endian arrays in `bytes`. Names of objects are `<epoch>-<16 hex>-<seq>`.
+default. Columns are flat little-endian arrays in `bytes`. Names of objects are `<epoch>-<16 hex>-<seq>`. What a reader
+need not understand stays encoded (Raw): as Python objects, free MessagePack can take 64 times its bytes.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta, Raw
 
 from ckstore.format import limits
 from ckstore.format.limits import Digest, DigestOrNone, Name, NameOrNone, Size, WriteId
 
+EMPTY = Raw(b"\x80")
+"""An encoded map without keys."""
 
-class _Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=False):
+
+class Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=False):
     """Base of all records: an array in field order."""
 
 
-class ObjectRef(_Record, frozen=True):
+class ObjectRef(Record, frozen=True):
     """Names one object and the BLAKE3-256 of its header and head."""
 
     name: Name
@@ -27,7 +32,7 @@ class ObjectRef(_Record, frozen=True):
     """Size of the whole file."""
 
 
-class PageRef(_Record, frozen=True):
+class PageRef(Record, frozen=True):
     """One page of a manifest or closure; it may lie in an earlier object of the same kind."""
 
     holder: NameOrNone
@@ -40,7 +45,7 @@ class PageRef(_Record, frozen=True):
     n_rows: Size
 
 
-class Entry(_Record, frozen=True):
+class Entry(Record, frozen=True):
     """One checkpoint in the catalog: all that `ls` and references need."""
 
     id: Digest
@@ -54,22 +59,26 @@ class Entry(_Record, frozen=True):
     closure: ObjectRef
     parent: DigestOrNone
     """Id of the checkpoint the deltas were taken against; b"" = none."""
-    metrics: dict[str, float]
-    tags: list[str]
-    meta: dict[str, Any]
+    metrics: limits.Metrics
+    tags: limits.Tags
+    meta: Raw
+    """The user's own map, encoded: envelope.decode_map() reads it."""
     write_id: WriteId
     n_tensors: Size
-    extra: dict[str, Any]
+    extra: Raw
+
+    def __post_init__(self) -> None:
+        limits.check_notes(self.meta, self.extra)
 
 
-class CatalogRef(_Record, frozen=True):
+class CatalogRef(Record, frozen=True):
     """One catalog page, oldest first."""
 
     page: ObjectRef
     n_entries: Size
 
 
-class Condemned(_Record, frozen=True):
+class Condemned(Record, frozen=True):
     """An object that gc wants gone, and the root number that condemned it."""
 
     kind: limits.Kind
@@ -77,7 +86,7 @@ class Condemned(_Record, frozen=True):
     number: Size
 
 
-class Root(_Record, frozen=True):
+class Root(Record, frozen=True):
     """The head of a root object: the whole truth of the store at one commit."""
 
     number: limits.RootNumber
@@ -101,35 +110,35 @@ class Root(_Record, frozen=True):
     segments: list[ObjectRef]
     condemned: list[Condemned]
     deleting: list[Condemned]
-    extra: dict[str, Any]
+    extra: Raw
     """Unknown compatible keys: carried through verbatim."""
 
 
-class CatalogPage(_Record, frozen=True):
+class CatalogPage(Record, frozen=True):
     """Up to 256 entries, oldest first."""
 
-    entries: list[Entry]
+    entries: Annotated[list[Entry], Meta(max_length=limits.PAGE_ENTRIES)]
 
 
-class NodeRow(_Record, frozen=True, tag="node"):
+class NodeRow(Record, frozen=True, tag="node"):
     """A container or a composite leaf: `kind` and `attrs` say how to build it from the rows below its path."""
 
-    path: list[Any]
+    path: tuple[Any, ...]
     kind: str
     attrs: dict[str, Any]
 
 
-class ValueRow(_Record, frozen=True, tag="value"):
+class ValueRow(Record, frozen=True, tag="value"):
     """A plain value, in the encoding of `adapters.plain`."""
 
-    path: list[Any]
+    path: tuple[Any, ...]
     data: bytes
 
 
-class TensorRow(_Record, frozen=True, tag="tensor"):
+class TensorRow(Record, frozen=True, tag="tensor"):
     """A tensor: inline bytes, or `n_chunks` ids from the page's columns, in order."""
 
-    path: list[Any]
+    path: tuple[Any, ...]
     kind: str
     dtype: str
     shape: list[Size]
@@ -138,7 +147,7 @@ class TensorRow(_Record, frozen=True, tag="tensor"):
     shards: list[Shard]
 
 
-class Shard(_Record, frozen=True):
+class Shard(Record, frozen=True):
     """A box of the global tensor that was saved by one writer; a plain tensor has one that covers it."""
 
     offsets: list[Size]
@@ -146,7 +155,7 @@ class Shard(_Record, frozen=True):
     n_chunks: Size
 
 
-class ManifestPage(_Record, frozen=True):
+class ManifestPage(Record, frozen=True):
     """Rows in tree order, and the chunk columns of their tensors."""
 
     rows: list[NodeRow | ValueRow | TensorRow]
@@ -156,7 +165,7 @@ class ManifestPage(_Record, frozen=True):
     """16 bytes a chunk: seeded XXH3-128 of the logical bytes, in its canonical (big-endian) form."""
 
 
-class Manifest(_Record, frozen=True):
+class Manifest(Record, frozen=True):
     """The head of a manifest: what a checkpoint holds."""
 
     run: str
@@ -166,13 +175,13 @@ class Manifest(_Record, frozen=True):
     logical_bytes: Size
     n_rows: Size
     pages: list[PageRef]
-    extra: dict[str, Any]
+    extra: Raw
 
     def __post_init__(self) -> None:
-        limits.each_once(self.pages)
+        limits.check_pages(self.pages)
 
 
-class ClosurePage(_Record, frozen=True):
+class ClosurePage(Record, frozen=True):
     """Rows {chunk id, pack, offset, stored_len, base rows} as columns."""
 
     packs: list[ObjectRef]
@@ -192,14 +201,14 @@ class ClosurePage(_Record, frozen=True):
     """u32 a base: row number in the whole closure; always less than the row that uses it."""
 
 
-class PackUse(_Record, frozen=True):
+class PackUse(Record, frozen=True):
     """A pack that a closure needs and how many of its bytes."""
 
     name: Name
     used_bytes: Size
 
 
-class Closure(_Record, frozen=True):
+class Closure(Record, frozen=True):
     """The head of a closure: where the bytes of a checkpoint lie. gc reads this and no rows."""
 
     n_rows: Size
@@ -207,13 +216,13 @@ class Closure(_Record, frozen=True):
     holders: list[tuple[int, Name]]
     """[kind, name] of every other manifest or closure that holds a page of this checkpoint."""
     pages: list[PageRef]
-    extra: dict[str, Any]
+    extra: Raw
 
     def __post_init__(self) -> None:
-        limits.each_once(self.pages)
+        limits.check_pages(self.pages)
 
 
-class Segment(_Record, frozen=True):
+class Segment(Record, frozen=True):
     """The head of a segment: which packs it covers. Rows, sorted by chunk id, serve deduplication and repair."""
 
     packs: list[ObjectRef]
@@ -224,10 +233,10 @@ class Segment(_Record, frozen=True):
     pages: list[PageRef]
 
     def __post_init__(self) -> None:
-        limits.each_once(self.pages)
+        limits.check_pages(self.pages)
 
 
-class SegmentPage(_Record, frozen=True):
+class SegmentPage(Record, frozen=True):
     """Rows of a segment, sorted by chunk id; equal ids may follow one another (two writers saved the same chunk)."""
 
     chunk_ids: bytes
@@ -236,14 +245,3 @@ class SegmentPage(_Record, frozen=True):
     offsets: bytes
     frame_bytes: bytes
     logical_bytes: bytes
-
-
-class PackTable(_Record, frozen=True):
-    """The table at the end of a pack: its frames in order."""
-
-    chunk_ids: bytes
-    offsets: bytes
-    frame_bytes: bytes
-    logical_bytes: bytes
-    checks: bytes
-    """u64 a frame: XXH3-64 of the whole frame."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -42,11 +42,11 @@ def _to_page(rows: Sequence[SegmentRow], position: dict[str, int]) -> SegmentPag
     )
 
 
-def page_of(head: Segment, chunk_id: bytes) -> int | None:
-    """Number of the last page that may hold `chunk_id`; None if no page can."""
-    fences = [head.fences[i : i + 32] for i in range(0, len(head.fences), 32)]
-    at = bisect_right(fences, chunk_id) - 1
-    return at if at >= 0 else None
+def pages_of(head: Segment, chunk_id: bytes) -> range:
+    """Numbers of the pages that may hold `chunk_id`: equal ids may go on over several."""
+    fences = [head.fences[i : i + 32] for i in range(0, len(head.fences), 32)][: len(head.pages)]
+    # they may begin on the page before the first fence that equals them
+    return range(max(0, bisect_left(fences, chunk_id) - 1), bisect_right(fences, chunk_id))
 
 
 def from_page(head: Segment, page: SegmentPage, what: str) -> Iterable[SegmentRow]:

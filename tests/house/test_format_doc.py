@@ -8,13 +8,14 @@ import re
 import msgspec
 import pytest
 
-from ckstore.format import frame, names, records
+from ckstore.format import frame, names, pack, records
 from house.files import PACKAGE
 
 RECORDS = [
     record
-    for name, record in inspect.getmembers(records, inspect.isclass)
-    if issubclass(record, msgspec.Struct) and not name.startswith("_") and record.__module__ == records.__name__
+    for module in (records, pack)
+    for _, record in inspect.getmembers(module, inspect.isclass)
+    if issubclass(record, records.Record) and record.__module__ == module.__name__ and record is not records.Record
 ]
 
 

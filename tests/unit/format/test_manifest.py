@@ -29,19 +29,19 @@ def columns_of(n: int, seed: int = 0) -> ChunkColumns:
 
 def tensor(shape: Sequence[int], n_chunks: int, dtype: str = "float32", path: Sequence[Any] = ("w",)) -> TensorRow:
     shards = [Shard([0] * len(shape), list(shape), n_chunks)]
-    return TensorRow(list(path), "numpy.ndarray", dtype, list(shape), {}, None, shards)
+    return TensorRow(path, "numpy.ndarray", dtype, list(shape), {}, None, shards)
 
 
 def inline(shape: Sequence[int], data: bytes, dtype: str = "float32") -> TensorRow:
-    return TensorRow(["b"], "numpy.ndarray", dtype, list(shape), {}, data, [])
+    return TensorRow(("b",), "numpy.ndarray", dtype, list(shape), {}, data, [])
 
 
 TABLE: Table = [
-    (NodeRow([], "dict", {}), ChunkColumns()),
+    (NodeRow((), "dict", {}), ChunkColumns()),
     (tensor([1025], 2), columns_of(2)),
-    (ValueRow(["x"], b"\x01"), ChunkColumns()),
+    (ValueRow(("x",), b"\x01"), ChunkColumns()),
     (inline([3], bytes(12)), ChunkColumns()),
-    (tensor([2, 1024], 2, path=["o", 0, None, True, 1.5, b"k", [1, "a"]]), columns_of(2, 7)),
+    (tensor([2, 1024], 2, path=("o", 0, None, True, 1.5, b"k", (1, "a"))), columns_of(2, 7)),
 ]
 
 
@@ -61,16 +61,16 @@ def test_a_table_comes_back_as_it_was() -> None:
 def test_chunks_stay_with_their_tensors(lengths: list[int]) -> None:
     counts = [-(-n // CHUNK) for n in lengths]
     table: Table = [
-        (tensor([n], count, path=[i]), columns_of(count, 100 * i))
+        (tensor([n], count, path=(i,)), columns_of(count, 100 * i))
         for i, (n, count) in enumerate(zip(lengths, counts, strict=True))
     ]
     assert reread(table) == table
 
 
 def test_pages_are_cut_by_counts_so_that_a_child_shares_them() -> None:
-    old, new = ([(ValueRow([i], b""), ChunkColumns()) for i in range(ROWS_PER_PAGE + n)] for n in (10, 90))
+    old, new = ([(ValueRow((i,), b""), ChunkColumns()) for i in range(ROWS_PER_PAGE + n)] for n in (10, 90))
     assert manifest.to_pages(old)[0] == manifest.to_pages(new)[0]
-    large: Table = [(tensor([CHUNK * 3000], 3000, path=[i]), columns_of(3000)) for i in range(3)]
+    large: Table = [(tensor([CHUNK * 3000], 3000, path=(i,)), columns_of(3000)) for i in range(3)]
     assert [len(page.rows) for page in manifest.to_pages(large)] == [2, 1]
     assert reread(large) == large
 
@@ -140,7 +140,7 @@ def test_columns_that_do_not_fit_the_rows_are_refused(ids: int, hashes: int) -> 
 @pytest.mark.parametrize("key", [{"a": 1}, [{}], msgspec.msgpack.Ext(5, b""), [[[[[[[[[1]]]]]]]]]])
 def test_a_key_that_no_state_has_is_refused(key: Any) -> None:
     with pytest.raises(FormatError, match="unknown type"):
-        reread([(ValueRow([key], b""), ChunkColumns())])
+        reread([(ValueRow((key,), b""), ChunkColumns())])
 
 
 def test_more_rows_or_chunks_than_any_checkpoint_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,7 @@ from ckstore.errors import CorruptError, FormatError, IntegrityError
 from ckstore.format import columns, envelope, frame, pack
 from ckstore.format.frame import MAX_CHUNK_BYTES, MAX_FRAME_BYTES, Frame
 from ckstore.format.names import PACK
-from ckstore.format.pack import TableRow
-from ckstore.format.records import PackTable
+from ckstore.format.pack import PackTable, TableRow
 
 UUID = bytes(range(16))
 HEADER = envelope.pack_header(PACK, UUID)
@@ -33,12 +32,15 @@ def table_rows(frames: Sequence[Frame]) -> list[TableRow]:
     return rows
 
 
-def parse(tail: bytes, digest: bytes | None = None, table_offset: int | None = None) -> list[TableRow]:
-    """The rows of a pack that ends with `tail`."""
+END = envelope.HEADER_BYTES + sum(item.frame_bytes for item in FRAMES)
+
+
+def parse(tail: bytes, digest: bytes | None = None, table_offset: int = END) -> list[TableRow]:
+    """The rows of a pack that ends with `tail`, behind FRAMES if nothing else is said."""
     footer = tail[-pack.FOOTER_BYTES :]
     length = pack.table_bytes(footer, WHAT)
     table = tail[len(tail) - pack.FOOTER_BYTES - length : -pack.FOOTER_BYTES]
-    return pack.parse_table(HEADER, table, footer, WHAT, digest, table_offset)
+    return pack.parse_table(HEADER, table, footer, WHAT, table_offset, digest)
 
 
 def sealed(table: bytes) -> bytes:

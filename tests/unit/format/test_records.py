@@ -9,10 +9,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from ckstore.errors import FormatError
 from ckstore.format.envelope import decode_record
 from ckstore.format.records import (
+    EMPTY,
     Closure,
     Condemned,
     Entry,
@@ -31,17 +33,18 @@ REF = ObjectRef(NAME, bytes(32), 100)
 PAGE = PageRef("", 56, 10, 20, bytes(32), 1)
 ENTRY = Entry(
     id=bytes(32), run="main", step=-3, time_ns=-1, logical_bytes=1, stored_bytes=1, manifest=REF, closure=REF,
-    parent=b"", metrics={"loss": 1.5}, tags=["good"], meta={"a": [1, None]}, write_id=bytes(16), n_tensors=1, extra={},
+    parent=b"", metrics={"loss": 1.5}, tags=["good"], meta=Raw(b"\x81\xa1a\x92\x01\xc0"), write_id=bytes(16),
+    n_tensors=1, extra=EMPTY,
 )  # fmt: skip
 ROOT = Root(
     number=1, previous=b"", write_id=bytes(16), major=1, chunk_elements=1024, incompatible=[], readonly_compatible=[],
     compatible=["x"], hash_seed=2**63 - 1, floor=0, trimmed_to=0, chain_cost_milli=8000, chain_frames=32, catalog=[],
-    inline=[ENTRY], segments=[REF], condemned=[Condemned(6, NAME, 2)], deleting=[], extra={"k": b"v"},
+    inline=[ENTRY], segments=[REF], condemned=[Condemned(6, NAME, 2)], deleting=[], extra=Raw(b"\x81\xa1k\xc4\x01v"),
 )  # fmt: skip
-CLOSURE = Closure(1, [PackUse(NAME, 5)], [(3, NAME)], [PAGE], {})
-MANIFEST = Manifest("main", 1, 2, bytes(16), 3, 1, [PAGE], {})
+CLOSURE = Closure(1, [PackUse(NAME, 5)], [(3, NAME)], [PAGE], EMPTY)
+MANIFEST = Manifest("main", 1, 2, bytes(16), 3, 1, [PAGE], EMPTY)
 SHARD = Shard([0], [3], 1)
-TENSOR = TensorRow(["w", 1, None], "numpy.ndarray", "float32", [3], {}, None, [SHARD])
+TENSOR = TensorRow(("w", 1, None), "numpy.ndarray", "float32", [3], {}, None, [SHARD])
 SAMPLES = [REF, PAGE, ENTRY, ROOT, MANIFEST, CLOSURE, SHARD, TENSOR, ManifestPage([TENSOR], bytes(32), bytes(16))]
 
 LIES: list[tuple[msgspec.Struct, str, Any]] = [
