@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 
 from ckstore.errors import StorageError, UnsupportedError
-from ckstore.store.outfile import MAX_IO_BYTES, Buffer, OutFile, told, unsure
+from ckstore.store.outfile import MAX_IO_BYTES, Buffer, OutFile, told, unmade, unsure
 
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
@@ -45,12 +45,14 @@ class LocalFs:
         return True
 
     def sizes(self, directory: str) -> dict[str, int]:
-        """Bytes of every file in a directory, by name; raises FileNotFoundError."""
+        """Bytes of every plain file in a directory, by name. A directory that a copy of the store lost holds none."""
         found: dict[str, int] = {}
-        with told("list", self.locate(directory)), os.scandir(self.locate(directory)) as entries:
+        where = self.locate(directory)
+        with contextlib.suppress(FileNotFoundError), told("list", where), os.scandir(where) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):  # removed since the listing began
-                    found[entry.name] = entry.stat(follow_symlinks=False).st_size
+                    if entry.is_file(follow_symlinks=False):
+                        found[entry.name] = entry.stat(follow_symlinks=False).st_size
         return found
 
     def names(self, directory: str) -> list[str]:
@@ -113,7 +115,7 @@ class LocalFs:
     def create(self, path: str) -> OutFile:
         """A new file, to be written once; raises FileExistsError."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with told("create", self.locate(path)):
+        with told("create", self.locate(path), missing=False):
             return OutFile(self, os.open(self.locate(path), flags, 0o666), path)
 
     def publish(self, temporary: str, path: str, data: bytes) -> None:
@@ -121,8 +123,13 @@ class LocalFs:
 
         DURABLE after sync_dir of its directory. The temporary is removed unless the outcome is unknown.
         """
-        with self.create(temporary) as out:
-            out.write([data])
+        try:
+            with self.create(temporary) as out:
+                out.write([data])
+        except StorageError as error:
+            with contextlib.suppress(StorageError):
+                self.remove(temporary)
+            raise unmade(error) from error
         try:
             self._publish(temporary, path)
         except FileExistsError:
@@ -168,7 +175,7 @@ class LocalFs:
 
     def sync_dir(self, directory: str) -> None:
         """Make the names in a directory durable."""
-        with told("sync", self.locate(directory)):
+        with told("sync", self.locate(directory), missing=False):
             fd = os.open(self.locate(directory), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 os.fsync(fd)

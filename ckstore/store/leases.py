@@ -1,7 +1,8 @@
 """Leases: how a garbage collection sees that a writer is still alive. They decide who waits, never who is right.
 
 A lease is a file `lease/<epoch>-<16 hex>` that its writer keeps locked (flock), raising its counter now and then.
-On the same host the kernel's lock tells whether the holder lives; on another host, a counter seen to change does.
+On the same boot of the same host the kernel's lock tells whether the holder lives; who began before the last boot of
+this host is dead; on another host, a counter seen to change tells.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import contextlib
 import fcntl
 import os
 import socket
+import stat
 import threading
 import time
 import weakref
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from ckstore.format.names import LEASES, TEMPORARIES
+from ckstore.format.names import LEASES, TEMPORARIES, epoch_of
 from ckstore.store.fs import LocalFs
 from ckstore.store.outfile import told
 
@@ -31,12 +34,24 @@ class _Beat(msgspec.Struct):
     host: str
     pid: int
     count: int
+    machine: str = ""
 
 
 def this_host() -> str:
     """A name for this boot of this machine: the kernel's lock is believed only within it."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     return boot.read_text().strip() if boot.exists() else socket.gethostname()
+
+
+def this_machine() -> str:
+    """A name for this machine that outlives a boot; "" if it has none.
+
+    Machine id and host name together: one image may have made several machines. A wrong guess costs a save a retry.
+    """
+    with contextlib.suppress(OSError):
+        known = Path("/etc/machine-id").read_text().strip()
+        return f"{known} {socket.gethostname()}" if known else ""
+    return ""
 
 
 class Lease:
@@ -47,7 +62,7 @@ class Lease:
 
     def __init__(self, fs: LocalFs, writer: str) -> None:
         self._path = fs.locate(f"{LEASES}/{writer}")
-        self._beat = _Beat(this_host(), os.getpid(), 0)
+        self._beat = _Beat(this_host(), os.getpid(), 0, this_machine())
         self._stop = threading.Event()
         self._lock = threading.Lock()
         temporary = fs.locate(f"{TEMPORARIES}/{writer}-0")
@@ -58,10 +73,13 @@ class Lease:
                 os.pwrite(self._fd, msgspec.json.encode(self._beat), 0)
                 os.rename(temporary, self._path)  # locked before anyone can see it
             except BaseException:
+                with contextlib.suppress(OSError):  # on a full disk nobody could make another
+                    os.unlink(temporary)
                 self.abandon()
                 raise
         _held.add(self)
-        threading.Thread(target=_beat_on, args=(weakref.ref(self), self._stop), daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # no thread can start: a silent lease only costs a retry
+            threading.Thread(target=_beat_on, args=(weakref.ref(self), self._stop), daemon=True).start()
 
     def beat(self) -> None:
         """Show a distant observer that the holder lives."""
@@ -110,24 +128,36 @@ def _beat_on(lease: weakref.ref[Lease], stop: threading.Event) -> None:
         del held
 
 
+class _Seen(NamedTuple):
+    """A counter as it was first seen at this value, and whether it was seen to change."""
+
+    beats: int
+    since: float
+    moved: bool
+
+
 class Observer:
-    """Watches leases for one garbage collection."""
+    """Watches leases for the garbage collections of one process."""
 
     def __init__(self, fs: LocalFs) -> None:
         self._fs = fs
-        self._seen: dict[str, tuple[int, float]] = {}
+        self._seen: dict[str, _Seen] = {}
 
     def writers(self) -> list[str]:
-        """Names of all leases there are, dead or alive."""
-        return self._fs.names(LEASES)
+        """Names of all leases there are, dead or alive. What is no plain file of such a name is foreign."""
+        names = [name for name in self._fs.sizes(LEASES) if epoch_of(name) is not None]
+        self._seen = {name: seen for name, seen in self._seen.items() if name in names}
+        return names
 
     def live(self, writer: str) -> bool:
         """Whether the holder of this lease must be taken to be alive."""
         path = self._fs.locate(f"{LEASES}/{writer}")
         try:
             with told("look at lease", path):
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
                 try:
+                    if not stat.S_ISREG(os.fstat(fd).st_mode):
+                        return False
                     beat = _read_beat(fd)
                     if beat is None or beat.host == this_host():
                         return not _lockable(fd)
@@ -135,15 +165,24 @@ class Observer:
                     os.close(fd)
         except FileNotFoundError:
             return False
+        if beat.machine and beat.machine == this_machine():
+            return False  # its process cannot have outlived the boot
         return self._counts(writer, beat.count)
+
+    def in_doubt(self) -> list[str]:
+        """Leases of other hosts that live for now, but whose counter has neither moved nor stood still for long."""
+        return [writer for writer in self.writers() if self.live(writer) and self._is_in_doubt(writer)]
+
+    def _is_in_doubt(self, writer: str) -> bool:
+        return writer in self._seen and not self._seen[writer].moved
 
     def _counts(self, writer: str, count: int) -> bool:
         now = time.monotonic()
-        seen, since = self._seen.get(writer, (-1, now))
-        if count != seen:
-            self._seen[writer] = (count, now)
+        seen = self._seen.get(writer)
+        if seen is None or seen.beats != count:
+            self._seen[writer] = _Seen(count, now, seen is not None)
             return True
-        return now - since < HEARTBEAT_S * DEAD_AFTER_HEARTBEATS
+        return now - seen.since < HEARTBEAT_S * DEAD_AFTER_HEARTBEATS
 
     def forget(self, writer: str) -> None:
         """Remove the lease of a dead writer."""

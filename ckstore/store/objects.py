@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from threading import Lock
+from threading import RLock
 from typing import TypeVar, cast
 
 import msgspec
 
-from ckstore.errors import IntegrityError, MissingObjectError
+from ckstore.errors import IntegrityError, MissingObjectError, StorageError
 from ckstore.format import envelope
+from ckstore.format.limits import most_raw_bytes
 from ckstore.format.names import CATALOG, CLOSURE, DIRECTORY, MANIFEST, SEGMENT, object_path
 from ckstore.format.records import CatalogPage, Closure, Manifest, ObjectRef, PageRef, Segment
 from ckstore.store.fs import LocalFs
@@ -26,7 +27,7 @@ class Objects:
     def __init__(self, fs: LocalFs, uuid: bytes) -> None:
         self._fs, self._uuid = fs, uuid
         self._heads: OrderedDict[tuple[int, str], tuple[bytes, msgspec.Struct]] = OrderedDict()
-        self._lock = Lock()
+        self._lock = RLock()
 
     def catalog(self, ref: ObjectRef) -> CatalogPage:
         """A page of the catalog."""
@@ -89,6 +90,8 @@ class Objects:
             raise MissingObjectError(f"{what} is not in the store", object=what) from error
         except ValueError as error:
             raise MissingObjectError(f"a reference names {name!r}, which is no object name", object=what) from error
+        except StorageError as error:
+            raise StorageError(error.message, error.errno, **{**error.details, "object": what}) from error
 
 
 def encode_pages(
@@ -97,9 +100,12 @@ def encode_pages(
     """(references, bytes to store) of pages; a page whose digest is in `shared` is referred to instead of stored."""
     refs: list[PageRef] = []
     stored: list[bytes] = []
-    offset = envelope.HEADER_BYTES
+    offset, n_stored, n_raw = envelope.HEADER_BYTES, 0, 0
     for record, n in zip(records, n_rows, strict=True):
         data, raw_bytes, digest = envelope.encode_page(record)
+        if n_raw + raw_bytes > most_raw_bytes(n_stored + len(data)):  # no reader would take so much out of so little
+            data, raw_bytes, digest = envelope.encode_page(record, compress=False)
+        n_stored, n_raw = n_stored + len(data), n_raw + raw_bytes
         if digest in shared:
             refs.append(shared[digest])
             continue

@@ -15,13 +15,18 @@ MAX_IO_BYTES = 128 << 20
 
 
 @contextlib.contextmanager
-def told(verb: str, path: str) -> Iterator[None]:
-    """Turn an OSError into a StorageError that names the file; "missing" and "exists" pass through as they are."""
+def told(verb: str, path: str, missing: bool = True) -> Iterator[None]:
+    """Turn an OSError into a StorageError that names the file; FileExistsError passes through as it is.
+
+    missing: so does FileNotFoundError.
+    """
     try:
         yield
-    except (FileNotFoundError, FileExistsError, StorageError):
+    except (FileExistsError, StorageError):
         raise
     except OSError as error:
+        if missing and isinstance(error, FileNotFoundError):
+            raise
         raise StorageError(f"cannot {verb} {path}: {error.strerror}", error.errno, path=path) from error
 
 
@@ -29,6 +34,11 @@ def unsure(error: StorageError) -> StorageError:
     """`error` where a commit may have been made all the same: nothing may be cleaned up, and the caller must look."""
     message = f"{error.message}; it is not known whether the commit was made: look before you repeat it"
     return StorageError(message, error.errno, **{**error.details, "outcome": "unknown"})
+
+
+def unmade(error: StorageError) -> StorageError:
+    """`error` where a commit was certainly not made: nobody can know of it."""
+    return StorageError(error.message, error.errno, **{**error.details, "outcome": "not made"})
 
 
 class Descriptors(Protocol):

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Lock
+from threading import RLock
 from typing import NamedTuple
 
 from ckstore.errors import FormatError, MissingObjectError
@@ -15,6 +15,7 @@ from ckstore.format.names import PACK, object_path
 from ckstore.format.records import ObjectRef
 from ckstore.store.fs import LocalFs
 from ckstore.store.outfile import OutFile
+from ckstore.store.threads import submit
 
 PACK_BYTES = 64 << 20
 MAX_OPEN_FILES = 128
@@ -36,14 +37,15 @@ class PackWriter:
         self._out: OutFile | None = None
         self._rows: list[pack.TableRow] = []
         self._done: list[Future[ObjectRef]] = []
-        self._names: list[str] = []
+        self.names: list[str] = []
+        """Of the packs, in order."""
         self._syncer = ThreadPoolExecutor(1, "ckstore-sync")
 
     def append(self, item: frame.Frame) -> Placed:
         """Write one frame."""
         out = self._out or self._open()
         front = frame.pack_front(item)
-        placed = Placed(len(self._names) - 1, out.n_bytes, item.frame_bytes)
+        placed = Placed(len(self.names) - 1, out.n_bytes, item.frame_bytes)
         out.write([front, item.payload])
         check = pack.frame_check(front, item.payload)
         self._rows.append(pack.TableRow(item.chunk_id, placed.offset, placed.frame_bytes, item.logical_bytes, check))
@@ -54,14 +56,14 @@ class PackWriter:
     def _open(self) -> OutFile:
         name = self._new_name()
         self._out = self._fs.create(object_path(PACK, name))
-        self._names.append(name)
+        self.names.append(name)
         self._out.write([envelope.pack_header(PACK, self._uuid)])
         return self._out
 
     def _close(self) -> None:
         out, rows, self._out, self._rows = self._out, self._rows, None, []
         if out is not None:
-            self._done.append(self._syncer.submit(_seal, out, self._uuid, rows, self._names[-1]))
+            self._done.append(submit(self._syncer, _seal, out, self._uuid, rows, self.names[-1]))
 
     def finish(self) -> list[ObjectRef]:
         """Seal and sync everything; the packs written, in order. DURABLE after sync_dir of pack/."""
@@ -71,7 +73,7 @@ class PackWriter:
         return refs
 
     def abort(self) -> None:
-        """Stop; the files stay for gc, which alone knows when their names are dead."""
+        """Stop; the files stay."""
         self._syncer.shutdown()
         if self._out is not None:
             self._out.close()
@@ -90,7 +92,7 @@ class PackReader:
     def __init__(self, fs: LocalFs, uuid: bytes) -> None:
         self._fs, self._uuid = fs, uuid
         self._open: OrderedDict[str, list[int]] = OrderedDict()  # name -> [descriptor, users]
-        self._lock = Lock()
+        self._lock = RLock()
 
     @contextmanager
     def _descriptor(self, name: str) -> Iterator[int]:
@@ -139,7 +141,7 @@ class PackReader:
         length = pack.table_bytes(footer, what)
         start = ref.n_bytes - pack.FOOTER_BYTES - length
         table = bytes(self.read(ref.name, max(start, 0), length))
-        return pack.parse_table(header, table, footer, what, ref.digest)
+        return pack.parse_table(header, table, footer, what, start, ref.digest)
 
     def close_idle(self) -> None:
         """Close what no thread is reading: an open file would keep the space of a pack that a gc deletes."""

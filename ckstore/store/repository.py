@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from ckstore.errors import ForkedError, MissingObjectError, StoreNotFound, UsageError
 from ckstore.format.frame import MAX_DEPTH
-from ckstore.format.names import DIRECTORY, LEASES, ROOT, TEMPORARIES
-from ckstore.format.records import Root
+from ckstore.format.names import DIRECTORY, LEASES, ROOT, TEMPORARIES, root_number
+from ckstore.format.records import EMPTY, Root
 from ckstore.store import roots
 from ckstore.store.fs import LocalFs, process_id
 from ckstore.store.objects import Objects
@@ -22,6 +22,7 @@ CHUNK_ELEMENTS = 1 << 18
 CHAIN_COST_MILLI = 8000
 CHAIN_FRAMES = 32
 
+_DIRECTORIES = (*DIRECTORY.values(), LEASES, TEMPORARIES)
 _T = TypeVar("_T")
 
 
@@ -69,11 +70,21 @@ class Repository:
                 if self.root().number == root.number:
                     raise
 
-    def writer(self) -> Writer:
-        """Begin to change the store."""
+    def prepare(self) -> None:
+        """Make sure that the store can be changed: raises UsageError, StoreNotFound, StorageError."""
         self.check_process()
         if self.readonly:
             raise UsageError(f"{self.fs.root} was opened with readonly=True: open it for writing to change it")
+        missing = [path for path in _DIRECTORIES if not self.fs.exists(path)]
+        if missing:  # empty directories are lost by some ways of copying a store
+            self.roots.newest_number()  # but where there are no roots, nothing is made: raises StoreNotFound
+            for path in missing:
+                self.fs.make_dir(path)
+            self.fs.sync_dir("")
+
+    def writer(self) -> Writer:
+        """Begin to change the store."""
+        self.prepare()
         return Writer(self.fs, self.roots, self.objects, self.segments)
 
     def check_process(self) -> None:
@@ -89,11 +100,14 @@ class Repository:
 def initialize(fs: LocalFs, settings: Settings) -> bool:
     """Make the directories and root 1 of a store; False if there is one already. Who loses the race opens it."""
     for name, (least, most) in LIMITS.items():
-        if not least <= getattr(settings, name) <= most:
-            raise UsageError(f"{name} must be {least} to {most}, not {getattr(settings, name)}")
-    if fs.exists(DIRECTORY[ROOT]) and fs.names(DIRECTORY[ROOT]):
+        value = getattr(settings, name)
+        if type(value) is not int or not least <= value <= most:
+            raise UsageError(f"{name} must be {least} to {most}, not {value!r}")
+    in_root = fs.names(DIRECTORY[ROOT]) if fs.exists(DIRECTORY[ROOT]) else []
+    if any(root_number(name) for name in in_root):
         return False
-    for directory in (*DIRECTORY.values(), LEASES, TEMPORARIES):
+    _check_empty(fs, in_root)
+    for directory in _DIRECTORIES:
         fs.make_dir(directory)
     fs.sync_dir("")
     fs.sync_dir("..")
@@ -101,10 +115,20 @@ def initialize(fs: LocalFs, settings: Settings) -> bool:
     return roots.create(fs, secrets.token_bytes(16), _first_root(settings), temporary)
 
 
+def _check_empty(fs: LocalFs, in_root: list[str]) -> None:
+    """Raise UsageError if the directory holds anything but what an init that was cut short leaves behind."""
+    top = fs.names("") if fs.exists("") else []
+    strays = [name for name in top if name not in _DIRECTORIES]
+    strays += [f"{DIRECTORY[ROOT]}/{name}" for name in in_root if root_number(name) is None]
+    if strays:
+        found = ", ".join(sorted(strays)[:3])
+        raise UsageError(f"{fs.root} is no store and not empty (it holds {found}): make the store in a new directory")
+
+
 def _first_root(settings: Settings) -> Root:
     return Root(
         number=1, previous=b"", write_id=secrets.token_bytes(16), major=roots.MAJOR,
         chunk_elements=settings.chunk_elements, incompatible=[], readonly_compatible=[], compatible=[],
         hash_seed=secrets.randbits(62), floor=0, trimmed_to=0, chain_cost_milli=settings.chain_cost_milli,
-        chain_frames=settings.chain_frames, catalog=[], inline=[], segments=[], condemned=[], deleting=[], extra={},
+        chain_frames=settings.chain_frames, catalog=[], inline=[], segments=[], condemned=[], deleting=[], extra=EMPTY,
     )  # fmt: skip

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 
 import msgspec
 
-from ckstore.errors import FormatError, StorageError, StoreNotFound, UnsupportedError, WriterExpired
+from ckstore.errors import FormatError, StorageError, StoreNotFound, UnsupportedError, UsageError, WriterExpired
 from ckstore.format import envelope
 from ckstore.format.names import DIRECTORY, ROOT, root_number, root_path
 from ckstore.format.records import Root
@@ -17,6 +17,13 @@ from ckstore.store.outfile import unsure
 
 MAJOR = 1
 MAX_ROOT_BYTES = 16 << 20
+"""Largest root a reader accepts."""
+ROOT_BYTES = 64 << 10
+"""Largest root a writer makes: catalog.py moves entries to pages, gc.py condemns in batches."""
+CONDEMNED_BYTES = 14 << 10
+"""Of these, kept for what is condemned and being deleted."""
+LASTING_BYTES = 48 << 10
+"""Of these, for all the rest; what is left over is for a rescue and for numbers that grow."""
 KNOWN_INCOMPATIBLE: frozenset[str] = frozenset()
 KNOWN_READONLY_COMPATIBLE: frozenset[str] = frozenset()
 
@@ -28,7 +35,7 @@ class Roots:
         self._fs = fs
         self.uuid: bytes | None = None
         self._cached: tuple[Root, bytes] | None = None
-        self._publishing = Lock()
+        self._publishing = RLock()
 
     def newest(self) -> Root:
         """The newest root there is; raises StoreNotFound, CorruptError (never an older root in its place)."""
@@ -65,11 +72,15 @@ class Roots:
 
     def read(self, number: int) -> tuple[Root, bytes]:
         """(root, digest) of one root."""
+        return self._decoded(self._fs.read(root_path(number), 0, MAX_ROOT_BYTES + 1), number)
+
+    def _decoded(self, data: bytes, number: int) -> tuple[Root, bytes]:
         what = f"root {number}"
-        data = self._fs.read(root_path(number), 0, MAX_ROOT_BYTES + 1)
         if len(data) > MAX_ROOT_BYTES:
             raise FormatError(f"{what}: is larger than any root", object=what)
         header = envelope.parse_header(data, ROOT, self.uuid, what)
+        if header.codec != envelope.RAW:
+            raise FormatError(f"{what}: its head is compressed, which no writer does to a root", object=what)
         tail = data[header.head_offset :]
         root, digest = envelope.decode_head(data[: envelope.HEADER_BYTES], header, tail, Root, what)
         if root.number != number or header.head_offset != envelope.HEADER_BYTES:
@@ -84,7 +95,11 @@ class Roots:
         Nothing that `root` names may be removed after such an error.
         """
         assert self.uuid is not None
-        data, digest = envelope.encode(ROOT, self.uuid, root, compress=False)
+        data, _ = envelope.encode(ROOT, self.uuid, root, compress=False)
+        try:  # a root that no reader takes would lock everybody out; what is read shares nothing with the caller
+            root, digest = self._decoded(data, root.number)
+        except (FormatError, UnsupportedError) as error:
+            raise UsageError(f"root {root.number} could not be read again, nothing was published: {error}") from error
         with self._publishing:
             try:
                 self._fs.publish(temporary, root_path(root.number), data)
@@ -157,3 +172,8 @@ def check_writable(root: Root) -> None:
 def root_bytes(root: Root) -> int:
     """Size of the file that holds `root`."""
     return envelope.HEADER_BYTES + len(msgspec.msgpack.encode(root)) + envelope.DIGEST_BYTES
+
+
+def lasting_bytes(root: Root) -> int:
+    """The same, without what is condemned and being deleted: a gc clears that."""
+    return root_bytes(msgspec.structs.replace(root, condemned=[], deleting=[]))

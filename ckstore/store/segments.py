@@ -10,9 +10,11 @@ import heapq
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
-from threading import Lock
+from threading import RLock
 
+from ckstore.errors import UNREADABLE
 from ckstore.format import segment
 from ckstore.format.names import PACK, SEGMENT
 from ckstore.format.records import ObjectRef, Root, Segment, SegmentPage
@@ -29,29 +31,35 @@ class Segments:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._pages: OrderedDict[tuple[str, int], SegmentPage] = OrderedDict()
-        self._lock = Lock()
+        self._lock = RLock()
 
     def live_packs(self, root: Root) -> set[str]:
-        """Names of the packs that `root` names live: in a segment, and neither condemned nor being deleted."""
-        named = {pack.name for ref in root.segments for pack in self._objects.segment(ref).packs}
+        """Names of the packs that the segments of `root` name live: neither condemned nor being deleted.
+
+        A damaged segment names none: what lies in its packs is not known then, and is stored anew.
+        """
+        named = {pack.name for _, head in self._readable(root.segments) for pack in head.packs}
         return named - {item.name for item in (*root.condemned, *root.deleting) if item.kind == PACK}
 
-    def find(self, root: Root, chunk_id: bytes) -> Iterator[SegmentRow]:
-        """Every place where `root` says this chunk lies, newest segment first."""
-        for ref in reversed(root.segments):
-            yield from self._find_in(ref, chunk_id)
+    def _readable(self, refs: Iterable[ObjectRef]) -> Iterator[tuple[ObjectRef, Segment]]:
+        for ref in refs:
+            with suppress(*UNREADABLE):  # a list that serves deduplication must not stop a save
+                yield ref, self._objects.segment(ref)
 
-    def _find_in(self, ref: ObjectRef, chunk_id: bytes) -> Iterator[SegmentRow]:
-        head = self._objects.segment(ref)
-        number = segment.page_of(head, chunk_id)
-        if number is None or number >= len(head.pages):
-            return
-        page = self._page(ref, head, number)
-        ids = _Ids(page.chunk_ids)
-        at = bisect_left(ids, chunk_id)
-        while at < len(ids) and ids[at] == chunk_id:
-            yield from segment.from_page(head, _one_row(page, at), f"segment {ref.name}")
-            at += 1
+    def find(self, root: Root, chunk_id: bytes) -> Iterator[SegmentRow]:
+        """Every place where `root` says this chunk lies, newest segment first; a damaged segment hides its own."""
+        for ref, head in self._readable(reversed(root.segments)):
+            with suppress(*UNREADABLE):
+                yield from self._find_in(ref, head, chunk_id)
+
+    def _find_in(self, ref: ObjectRef, head: Segment, chunk_id: bytes) -> Iterator[SegmentRow]:
+        for number in segment.pages_of(head, chunk_id):
+            page = self._page(ref, head, number)
+            ids = _Ids(page.chunk_ids)
+            at = bisect_left(ids, chunk_id)
+            while at < len(ids) and ids[at] == chunk_id:
+                yield from segment.from_page(head, _one_row(page, at), f"segment {ref.name}")
+                at += 1
 
     def _page(self, ref: ObjectRef, head: Segment, number: int) -> SegmentPage:
         key = (ref.name, number)
@@ -85,8 +93,8 @@ class Segments:
     def due(self, refs: Sequence[ObjectRef]) -> tuple[int, list[ObjectRef]]:
         """(level, segments of that level) if a level is full and wants merging, else (0, [])."""
         by_level: dict[int, list[ObjectRef]] = {}
-        for ref in refs:
-            by_level.setdefault(self._objects.segment(ref).level, []).append(ref)
+        for ref, head in self._readable(refs):
+            by_level.setdefault(head.level, []).append(ref)
         for level in sorted(by_level):
             if len(by_level[level]) >= MERGE_FACTOR:
                 return level, by_level[level]

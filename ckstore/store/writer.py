@@ -6,17 +6,18 @@ Order of a commit: lease, read root, write objects, sync them and their director
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
 
-from ckstore.errors import CorruptError, MissingObjectError, WriterExpired
+from ckstore.errors import UNREADABLE, MissingObjectError, StorageError, WriterExpired
 from ckstore.format import envelope, segment
 from ckstore.format.names import DIRECTORY, LEASES, PACK, SEGMENT, TEMPORARIES, epoch_of, object_path, writer_of
-from ckstore.format.records import Condemned, ObjectRef, PageRef, Root, Segment
+from ckstore.format.records import Condemned, Entry, ObjectRef, PageRef, Root, Segment
 from ckstore.format.segment import SegmentRow
-from ckstore.store.fs import LocalFs
+from ckstore.store.fs import LocalFs, process_id
 from ckstore.store.leases import Lease
 from ckstore.store.objects import Objects, encode_pages
 from ckstore.store.packs import PackWriter
@@ -38,12 +39,17 @@ def until_not_expired(attempt: Callable[[], _T]) -> _T:
 
 
 class Writer:
-    """Use as a context manager: leaving it gives the lease back; objects of a failed attempt stay for gc."""
+    """Use as a context manager: leaving it gives the lease back, and removes what a failed attempt has written.
+
+    From its first attempt to publish on, others may know its objects: then they stay, and gc decides.
+    """
 
     def __init__(self, fs: LocalFs, roots: Roots, objects: Objects, segments: Segments) -> None:
         self._fs, self._roots, self._objects, self._segments = fs, roots, objects, segments
-        self._seq = 0
+        self._seq, self._pid = 0, process_id()
         self._touched: set[int] = set()
+        self._made: list[str] = []
+        self._n_published = 0
         self.added_bytes = 0
         self.write_id = secrets.token_bytes(16)
         self.name, self._lease, self.root = self._begin()
@@ -78,10 +84,26 @@ class Writer:
         try:
             if self._packs is not None:
                 self._packs.abort()
+            if error is not None and self._is_unknown(error):
+                self._remove_made()
             if isinstance(error, MissingObjectError) and self.epoch < self._roots.newest().floor:
                 raise WriterExpired("what this writer knew of the store was deleted by a gc: begin again") from error
         finally:
             self._lease.release()
+
+    def _is_unknown(self, error: BaseException) -> bool:
+        """Whether nobody else can have learnt what this writer wrote: no publish of it has got beyond its temporary."""
+        failed = isinstance(error, StorageError) and error.details.get("outcome") == "not made"
+        return self._n_published == 0 or (self._n_published == 1 and failed)
+
+    def _remove_made(self) -> None:
+        """Give back the space of a failed attempt at once: on a full disk not even a gc could begin."""
+        if process_id() != self._pid:
+            return  # the files are the parent's, who goes on
+        packs = self._packs.names if self._packs is not None else []
+        for path in [*self._made, *(object_path(PACK, name) for name in packs)]:
+            with suppress(StorageError):  # what cannot be removed is left to gc
+                self._fs.remove(path)
 
     def new_name(self) -> str:
         """A name nobody has used or will use."""
@@ -101,7 +123,8 @@ class Writer:
         assert self._roots.uuid is not None
         data, digest = envelope.encode(kind, self._roots.uuid, record, pages)
         name = self.new_name()
-        with self._fs.create(object_path(kind, name)) as out:
+        self._made.append(object_path(kind, name))
+        with self._fs.create(self._made[-1]) as out:
             out.write([data])
         self._touched.add(kind)
         self.added_bytes += len(data)
@@ -143,11 +166,20 @@ class Writer:
             self._sync()
             return msgspec.structs.replace(changed, number=base.number + 1, previous=digest, write_id=self.write_id)
 
-        return self._roots.extend(extend, lambda: f"{TEMPORARIES}/{self.new_name()}", self._is_in)
+        def temporary() -> str:
+            self._n_published += 1
+            return f"{TEMPORARIES}/{self.new_name()}"
+
+        return self._roots.extend(extend, temporary, self._is_in)
 
     def _is_in(self, root: Root) -> bool:
-        pages = (self._objects.catalog(ref.page).entries for ref in reversed(root.catalog))
-        return any(entry.write_id == self.write_id for entries in (root.inline, *pages) for entry in entries)
+        return any(entry.write_id == self.write_id for entry in self._entries(root))
+
+    def _entries(self, root: Root) -> Iterator[Entry]:
+        """Newest first."""
+        yield from reversed(root.inline)
+        for ref in reversed(root.catalog):
+            yield from reversed(self._objects.catalog(ref.page).entries)
 
     def _check_floor(self, base: Root) -> None:
         if self.epoch < base.floor:
@@ -172,10 +204,20 @@ class Writer:
     ) -> None:
         # The floor already forbids this; a second, positive test costs nothing and trusts no argument.
         packs = {name for kind, name in needed.keys() - wanted if kind == PACK}
-        gone = packs - self._segments.live_packs(base) if packs else packs
+        gone = self._unused(base, packs - self._segments.live_packs(base)) if packs else packs
         doomed = {(item.kind, item.name) for item in base.deleting} & needed.keys()
         if gone or doomed:
             raise WriterExpired(f"{len(gone) + len(doomed)} objects this commit needs are being deleted: save again")
+
+    def _unused(self, base: Root, packs: set[str]) -> set[str]:
+        """Those of `packs` that no checkpoint of `base` uses. It uses packs that none of its segments names where one
+        of these was damaged: engine/unlist.py says why such a pack is live."""
+        entries = self._entries(base)
+        with suppress(*UNREADABLE):  # what an unreadable page or closure needs is not known
+            while packs and (entry := next(entries, None)) is not None:
+                with suppress(*UNREADABLE):
+                    packs = packs - {pack.name for pack in self._objects.closure(entry.closure).packs}
+        return packs
 
     def merge_segments(self, refs: Sequence[ObjectRef]) -> list[ObjectRef]:
         """`refs`, with each full level merged into one segment of the next."""
@@ -188,9 +230,7 @@ class Writer:
             if key not in self._merged:
                 try:
                     rows = list(self._segments.merged(full))
-                except MissingObjectError:
-                    raise  # a gc was here: this writer has to begin again
-                except CorruptError:
+                except UNREADABLE:
                     return refs  # damage to a list that serves deduplication must not stop a save
                 self._merged[key] = self.put_segment(rows, level + 1)
             at = refs.index(full[0])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import ckstore
-from ckstore.engine import gc
+from ckstore.engine import trim
 from ckstore.store import repository
 from tests.support.states import CHUNK, assert_exact, assert_same, assert_whole_and_tidy, keys, state_of
 from tests.support.stores import before_commit, once, save
@@ -17,8 +17,8 @@ from tests.support.stores import before_commit, once, save
 @pytest.fixture
 def trimming(monkeypatch):
     """Old roots go at once, and after few."""
-    monkeypatch.setattr(gc, "KEEP_ROOTS_S", -1.0)
-    monkeypatch.setattr(gc, "KEEP_ROOTS", 5)
+    monkeypatch.setattr(trim, "KEEP_ROOTS_S", -1.0)
+    monkeypatch.setattr(trim, "KEEP_ROOTS", 5)
 
 
 def annotate_often(store: ckstore.Store, n: int) -> None:
@@ -158,7 +158,7 @@ def test_of_two_who_make_the_same_store_the_second_opens_the_firsts(tmp_path):
         return create(*args)
 
     repository.roots.create = beaten
-    with ckstore.open(path, create=True, chunk_elements=2 * CHUNK) as second:
+    with ckstore.open(path, create=True, chunk_elements=CHUNK) as second:
         assert keys(second) == [("main", 0)]
         save(second, "main", 1)
         assert_whole_and_tidy(first[0])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 import ckstore
-from ckstore.engine import gc
+from ckstore.engine import gc, trim
 from ckstore.engine.gc import Waiting, collect
+from ckstore.format import envelope
 from ckstore.store.leases import Observer
 from tests.support.states import assert_same, assert_whole_and_tidy, keys, state_of, strays
 from tests.support.stores import before_commit, once, save
@@ -98,9 +99,10 @@ def test_a_gc_frees_nothing_that_another_condemned_while_it_waited(two_of_three,
         first.__exit__(None, None, None)
 
     collect(two_of_three._session, waiting(condemn_more))
+    extra = envelope.encode_map({"kept": 1})
     with between[0] as writer:
-        root = writer.commit(lambda root: ckstore.store.writer.replace_root(root, extra={"kept": 1}), {})
-    assert root.extra == {"kept": 1}
+        root = writer.commit(lambda root: ckstore.store.writer.replace_root(root, extra=extra), {})
+    assert root.extra == extra
     assert_whole_and_tidy(two_of_three)
 
 
@@ -139,6 +141,15 @@ def kill_gc(victim: ckstore.Store, n_steps: int, after: bool) -> None:
     roots.publish = dying
     with pytest.raises(Killed):
         victim.gc(grace_s=0)
+
+
+def test_roots_that_another_gc_trims_meanwhile_are_no_trouble(two_of_three, open_store, monkeypatch):
+    monkeypatch.setattr(trim, "KEEP_ROOTS", 2)
+    monkeypatch.setattr(trim, "KEEP_ROOTS_S", 0.0)
+    other = open_store()
+    once(two_of_three._session.repo.fs, "modified", lambda: other.gc(grace_s=0))
+    two_of_three.gc(grace_s=0)
+    assert_whole_and_tidy(two_of_three)
 
 
 @pytest.mark.parametrize("n_steps", range(3))

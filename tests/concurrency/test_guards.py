@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 import ckstore
-from ckstore.engine import gc, reach
+from ckstore.engine import gc, reach, trim
 from ckstore.format.names import MANIFEST, PACK
 from ckstore.format.records import Condemned
 from ckstore.store.leases import Observer
@@ -111,8 +111,8 @@ def test_a_feature_that_came_meanwhile_and_that_this_build_cannot_write_stops_th
 
 def test_old_roots_go_only_after_the_root_that_says_so_is_durable(store, open_store, monkeypatch):
     """Another process may have published it and died before it could sync it."""
-    monkeypatch.setattr(gc, "KEEP_ROOTS", 2)
-    monkeypatch.setattr(gc, "KEEP_ROOTS_S", -1.0)
+    monkeypatch.setattr(trim, "KEEP_ROOTS", 2)
+    monkeypatch.setattr(trim, "KEEP_ROOTS_S", -1.0)
     for i in range(8):
         store.annotate("latest", meta={"i": i})
     change_root(store, trimmed_to=4)
@@ -120,6 +120,6 @@ def test_old_roots_go_only_after_the_root_that_says_so_is_durable(store, open_st
     for name in ("sync_dir", "remove"):
         call = getattr(fs, name)
         setattr(fs, name, lambda path, name=name, call=call: (calls.append((name, path)), call(path))[1])
-    gc._remove_roots(store._session.repo, 4)
+    trim.remove_roots(store._session.repo, 4)
     assert [name for name, _ in calls] == ["sync_dir", "remove", "remove", "remove", "remove"]
     assert keys(open_store()) == [("main", 0)]

@@ -15,6 +15,7 @@ from ckstore.store.leases import Lease, Observer
 from tests.support.stores import save
 
 WRITER = "1-00000000000000aa"
+SILENT = "1-00000000000000dd"
 
 
 @pytest.fixture
@@ -40,6 +41,7 @@ def far_away(monkeypatch):
 
     def hide() -> Clock:
         monkeypatch.setattr(leases, "this_host", lambda: "another host")
+        monkeypatch.setattr(leases, "this_machine", lambda: "another machine")
         return clock
 
     return hide
@@ -86,6 +88,85 @@ def test_on_another_host_a_first_look_takes_everyone_for_alive(fs, far_away):
     far_away().now = 1e9
     assert Observer(fs).live(WRITER)
     lease.release()
+
+
+def test_before_the_last_boot_of_this_machine_nobody_lives_on(fs, monkeypatch):
+    """After a power cut what a saver had written must not wait for a gc that watches for a minute."""
+    lease = Lease(fs, WRITER)
+    monkeypatch.setattr(leases, "this_host", lambda: "another boot")
+    assert leases.this_machine()
+    assert not Observer(fs).live(WRITER)
+    lease.release()
+
+
+def test_a_machine_without_a_name_is_told_by_nothing(fs, monkeypatch):
+    monkeypatch.setattr(leases, "this_machine", lambda: "")
+    lease = Lease(fs, WRITER)
+    monkeypatch.setattr(leases, "this_host", lambda: "another boot")
+    assert Observer(fs).live(WRITER)
+    lease.release()
+
+
+def test_a_lease_without_a_machine_as_older_writers_make_them_is_watched(fs, far_away):
+    lease = Lease(fs, WRITER)
+    Path(fs.locate("lease"), WRITER).write_bytes(b'{"host": "h", "pid": 1, "count": 3}')
+    clock, observer = far_away(), Observer(fs)
+    assert observer.live(WRITER)
+    clock.now += 60.0
+    assert not observer.live(WRITER)
+    lease.release()
+
+
+def test_a_lease_is_in_doubt_until_its_counter_moves_or_has_stood_still_for_long(fs, far_away):
+    lease, silent = Lease(fs, WRITER), Lease(fs, SILENT)
+    clock, observer = far_away(), Observer(fs)
+    assert sorted(observer.in_doubt()) == [WRITER, SILENT]
+    clock.now += 19.0
+    lease.beat()
+    assert observer.in_doubt() == [SILENT]
+    assert observer.live(WRITER)
+    clock.now += 41.0
+    assert observer.in_doubt() == []
+    assert observer.live(WRITER)
+    assert not observer.live(SILENT)
+    lease.release()
+    silent.release()
+
+
+def test_a_lease_of_this_boot_is_never_in_doubt(fs):
+    lease = Lease(fs, WRITER)
+    assert Observer(fs).in_doubt() == []
+    lease.release()
+
+
+FOREIGN = ["NOTES.txt", "1-00000000000000AA", ".nfs0001", WRITER + "-1"]
+
+
+@pytest.mark.timeout(20)
+def test_what_is_no_lease_is_left_alone(open_store):
+    store = open_store()
+    save(store, "main", 0)
+    there = [Path(store.path, "lease", name) for name in (*FOREIGN, "1-00000000000000bb", "1-00000000000000cc", "sub")]
+    for path in there[:-3]:
+        path.write_text("mine")
+    os.mkfifo(there[-3])
+    there[-2].mkdir()
+    there[-1].mkdir()
+    store.gc(dry_run=True)
+    store.delete("main@0")
+    assert store.gc(grace_s=0).freed_bytes > 0
+    assert all(path.exists() for path in there)
+    fs = store._session.repo.fs
+    assert Observer(fs).writers() == []
+    assert not Observer(fs).live(there[-3].name)  # put there between the listing and the look
+
+
+@pytest.mark.parametrize("code", [28, 5])
+def test_a_lease_that_finds_no_space_leaves_nothing_behind(fs, monkeypatch, code):
+    monkeypatch.setattr(leases.os, "pwrite", lambda *_: (_ for _ in ()).throw(OSError(code, "no")))
+    with pytest.raises(ckstore.StorageError):
+        Lease(fs, WRITER)
+    assert fs.names("tmp") == fs.names("lease") == []
 
 
 def test_a_beat_never_writes_into_a_file_that_took_over_the_descriptor(fs, tmp_path, monkeypatch):
@@ -142,15 +223,6 @@ def test_a_forked_child_neither_removes_nor_prolongs_its_parents_lease(fs):
     here.send("end")
     child.join()
     assert Observer(fs).writers() == [WRITER]
-
-
-def test_a_store_whose_empty_directories_were_lost_in_a_copy_can_be_written(open_store):
-    store = open_store()
-    save(store, "main", 0)
-    for directory in ("lease", "tmp"):
-        os.rmdir(Path(store.path, directory))
-    save(store, "main", 1)
-    store.gc(grace_s=0)
 
 
 @pytest.mark.parametrize(("verb", "nth"), [("newest", 1), ("newest_number", 2)])

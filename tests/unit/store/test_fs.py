@@ -190,7 +190,7 @@ def test_a_range_is_read_as_it_lies(fs: LocalFs) -> None:
 
 
 def test_what_is_missing_is_missing(fs: LocalFs) -> None:
-    for call in (fs.open_read, fs.read, fs.modified, fs.names, fs.sizes, fs.sync_dir):
+    for call in (fs.open_read, fs.read, fs.modified, fs.names, fs.sync_dir):
         with pytest.raises((FileNotFoundError, StorageError)):
             call("root/none")
     assert not fs.exists("root/none")

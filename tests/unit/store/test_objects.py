@@ -16,7 +16,7 @@ from ckstore.store.objects import Objects, held_by
 from ckstore.store.repository import Repository
 from tests.unit.store.opened import new_repository
 
-PAGES = [ManifestPage([ValueRow([i], bytes([i]) * 50)], b"", b"") for i in range(4)]
+PAGES = [ManifestPage([ValueRow((i,), bytes([i]) * 50)], b"", b"") for i in range(4)]
 
 
 @pytest.fixture
@@ -121,3 +121,13 @@ def test_a_catalog_page_is_an_object_of_its_own(repo: Repository) -> None:
     with repo.writer() as writer:
         ref = writer.put(2, CatalogPage([]))
     assert repo.objects.catalog(ref) == CatalogPage([])
+
+
+def test_pages_that_shrink_to_almost_nothing_can_be_read_however_many(repo: Repository) -> None:
+    """No reader takes very much out of very little, so some of them are stored as they are; a child may share them."""
+    pages = [ManifestPage([ValueRow((i,), bytes(1 << 20))], b"", b"") for i in range(12)]
+    first = put(repo, pages, {})
+    assert read(repo, first) == pages
+    assert 1 << 20 < first.n_bytes < 2 << 20
+    second = put(repo, pages[1:], held_by(first.name, repo.objects.manifest(first).pages))
+    assert read(repo, second) == pages[1:]

@@ -165,3 +165,15 @@ def test_a_pack_deleted_while_it_is_open_is_still_read_and_then_missing(repo: Re
     repo.packs.close_idle()
     with pytest.raises(MissingObjectError):
         repo.packs.frame(row.pack.name, row.offset, row.frame_bytes)
+
+
+def test_bytes_between_the_last_frame_and_the_table_are_refused(repo: Repository) -> None:
+    """FORMAT.md §7.1: the frames lie without gaps, and the last one ends where the table begins."""
+    (row,) = add_pack(repo, b"a" * 100)
+    file = Path(repo.fs.root, object_path(PACK, row.pack.name))
+    data, end = file.read_bytes(), row.offset + row.frame_bytes
+    file.write_bytes(data[:end] + b"hidden" + data[end:])
+    longer = msgspec.structs.replace(row.pack, n_bytes=row.pack.n_bytes + 6)
+    repo.close()
+    with pytest.raises(FormatError, match=f"the frames end at {end}"):
+        repo.packs.table(longer)

@@ -135,11 +135,12 @@ def test_an_unknown_read_only_flag_stops_writers_and_no_reader(store_path: str) 
 def test_what_is_not_known_but_compatible_is_carried_on(store_path: str) -> None:
     with ckstore.open(store_path, create=True) as store:
         repo = store._session.repo
-        plant_root(repo, compatible=["hints"], extra={"hints": [1, {"a": b"b"}]})
+        extra = envelope.encode_map({"hints": [1, {"a": b"b"}]})
+        plant_root(repo, compatible=["hints"], extra=extra)
         store.save({"a": 1}, tags=["good"])
         store.delete(store.untag("good"))
         store.gc(grace_s=0)
-        assert (repo.root().compatible, repo.root().extra) == (["hints"], {"hints": [1, {"a": b"b"}]})
+        assert (repo.root().compatible, repo.root().extra) == (["hints"], extra)
 
 
 def test_the_newest_root_is_found_by_name_where_the_listing_is_late(

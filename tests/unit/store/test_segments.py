@@ -128,6 +128,39 @@ def test_rows_over_many_pages_are_all_found(repo: Repository, monkeypatch: pytes
     assert all(len(find(repo, repo.root(), chunk)) == 1 for chunk in chunks)
 
 
+@pytest.mark.parametrize("n_before", range(4))
+@pytest.mark.parametrize("n_same", range(1, 9))
+def test_a_chunk_whose_rows_go_on_over_pages_is_found_in_all_its_packs(
+    repo: Repository, monkeypatch: pytest.MonkeyPatch, n_before: int, n_same: int
+) -> None:
+    from ckstore.format import segment
+
+    monkeypatch.setattr(segment, "ROWS_PER_PAGE", 3)
+    same = blake3(b"same").digest()
+    packs = [ObjectRef(f"1-00000000000000aa-{i}", bytes([i]) * 32, 1 << 20) for i in range(n_same)]
+    before = [SegmentRow(bytes(31) + bytes([i]), packs[0], 56, 100, 9) for i in range(n_before)]
+    twins = [SegmentRow(same, pack, 56, 100, 9) for pack in packs]
+    after = [SegmentRow(b"\xff" * 32, packs[0], 56, 100, 9)]
+    root = step(repo, segments=[put_segment(repo, [*before, *twins, *after])])
+    assert find(repo, root, b"same") == twins
+
+
+def test_a_segment_that_cannot_be_read_names_no_pack_and_is_due_for_no_merge(repo: Repository) -> None:
+    first, second = add_pack(repo, b"first"), add_pack(repo, b"second")
+    repo.fs.remove(f"segment/{repo.root().segments[0].name}")
+    again = Repository(repo.fs)
+    assert again.segments.live_packs(again.root()) == {second[0].pack.name} != {first[0].pack.name}
+    assert again.segments.due(repo.root().segments * MERGE_FACTOR)[1] == [repo.root().segments[1]] * MERGE_FACTOR
+
+
+def test_a_segment_that_cannot_be_read_hides_its_own_chunks_only(repo: Repository) -> None:
+    (first,), (second,) = add_pack(repo, b"first"), add_pack(repo, b"second")
+    repo.fs.remove(f"segment/{repo.root().segments[1].name}")
+    again = Repository(repo.fs)
+    assert find(again, again.root(), b"first") == [first]
+    assert find(again, again.root(), b"second") == [] != [second]
+
+
 def test_an_empty_store_has_nothing(repo: Repository) -> None:
     assert repo.segments.live_packs(repo.root()) == set()
     assert find(repo, step(repo), b"x") == []

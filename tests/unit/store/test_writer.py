@@ -165,21 +165,6 @@ def test_a_commit_syncs_every_directory_it_wrote_to_before_its_root(
     assert done[done.index("PUBLISH") :] == ["PUBLISH", "root"]
 
 
-def test_a_failed_attempt_leaves_its_objects_and_no_lease(repo: Repository) -> None:
-    class Stop(Exception):
-        pass
-
-    def write_and_stop() -> None:
-        with repo.writer() as writer:
-            writer.put_segment(write_pack(writer, [b"x"]))
-            raise Stop
-
-    with pytest.raises(Stop):
-        write_and_stop()
-    assert (len(repo.fs.names("pack")), len(repo.fs.names("segment")), repo.fs.names("lease")) == (1, 1, [])
-    assert repo.root().number == 1
-
-
 def test_a_read_only_repository_has_no_writer(repo: Repository) -> None:
     with pytest.raises(UsageError, match="readonly"):
         Repository(repo.fs, readonly=True).writer()
