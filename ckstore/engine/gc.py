@@ -8,40 +8,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
-from ckstore.engine import reach
+from ckstore.engine import reach, trim
 from ckstore.engine.reach import Object
 from ckstore.engine.reports import GcReport
 from ckstore.engine.session import Session
-from ckstore.format.names import (
-    DIRECTORY,
-    PACK,
-    ROOT,
-    SEGMENT,
-    TEMPORARIES,
-    epoch_of,
-    object_path,
-    root_number,
-    root_path,
-    writer_of,
-)  # fmt: skip
-from ckstore.format.records import Condemned, ObjectRef, Root
+from ckstore.engine.unlist import unlist
+from ckstore.format.names import DIRECTORY, PACK, ROOT, SEGMENT, TEMPORARIES, epoch_of, object_path, writer_of
+from ckstore.format.records import Condemned, Root
 from ckstore.store.leases import Observer
 from ckstore.store.repository import Repository
+from ckstore.store.roots import CONDEMNED_BYTES
 from ckstore.store.writer import Writer, until_not_expired
 
 TEMPORARY = 0
 """The kind under which stray temporaries are condemned."""
 
-KEEP_ROOTS, MAX_ROOTS, KEEP_ROOTS_S = 100, 1000, 3600.0
-
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How long to wait for older writers, and by which clock."""
+    """How long to wait for older writers in all, and by which clock."""
 
     grace_s: float = 60.0
     expire_writers: bool = False
@@ -51,19 +40,28 @@ class Waiting:
 
 def collect(session: Session, waiting: Waiting) -> GcReport:
     """Delete every object that no live checkpoint needs and no living writer may still commit."""
-    return until_not_expired(lambda: _collect(session.repo, waiting))
+    return until_not_expired(lambda: _collect(session.repo, session.leases, waiting))
 
 
-def _collect(repo: Repository, waiting: Waiting) -> GcReport:
-    observer = Observer(repo.fs)
+def _collect(repo: Repository, observer: Observer, waiting: Waiting) -> GcReport:
+    repo.prepare()
+    n_unjudged, end = _watch(observer, waiting)
+    condemned: dict[Object, int] = {}
+    deleted: dict[Object, int] = {}
+    n_dropped = 0
     _finish(repo)
-    condemned = _condemn(repo, observer)
-    number, writers = _wait(repo, observer, waiting)
-    if writers and not waiting.expire_writers:
-        return _report(condemned, {}, writers)
-    deleted = _release(repo, number)
+    while True:  # a root has room for so many condemned objects only
+        batch = _condemn(repo, observer)
+        condemned.update(batch.objects)
+        n_dropped += batch.n_dropped
+        number, writers = _wait(repo, observer, waiting, end)
+        if writers and not waiting.expire_writers:
+            return _report(condemned, deleted, writers, n_dropped, n_unjudged)
+        deleted.update(_release(repo, number))
+        if not batch.more or not number:
+            break
     _drop_dead_leases(observer)
-    return _report(condemned, deleted, 0)
+    return _report(condemned, deleted, 0, n_dropped, n_unjudged)
 
 
 def preview(session: Session) -> GcReport:
@@ -71,16 +69,30 @@ def preview(session: Session) -> GcReport:
     repo = session.repo
 
     def look(root: Root) -> GcReport:
-        sizes = _dead(repo, root, Observer(repo.fs))
+        sizes = _dead(repo, root, session.leases)
         sizes.update(_sizes(repo, [*root.condemned, *root.deleting]))
-        return GcReport(True, len(sizes), sum(sizes.values()), 0, 0, 0)
+        n_unjudged = len(session.leases.in_doubt())
+        return GcReport(True, len(sizes), sum(sizes.values()), 0, 0, 0, 0, n_unjudged)
 
     return repo.at_newest(look)
 
 
-def _report(condemned: dict[Object, int], deleted: dict[Object, int], writers: int) -> GcReport:
-    n_bytes = sum(condemned.values())
-    return GcReport(False, len(condemned), n_bytes, len(deleted), sum(deleted.values()), writers)
+def _report(
+    condemned: dict[Object, int], deleted: dict[Object, int], writers: int, n_dropped: int, n_unjudged: int
+) -> GcReport:
+    n_bytes, freed = sum(condemned.values()), sum(deleted.values())
+    return GcReport(False, len(condemned), n_bytes, len(deleted), freed, writers, n_dropped, n_unjudged)
+
+
+def _watch(observer: Observer, waiting: Waiting) -> tuple[int, float]:
+    """Wait for leases of other hosts that only time can judge, while the grace lasts: a dead one must not keep its
+    garbage for ever. Returns how many are left, and when the grace is over."""
+    doubtful = observer.in_doubt()  # seen before the grace begins, so that three heartbeats of grace are enough
+    end, pause = waiting.clock() + waiting.grace_s, 0.01
+    while doubtful and not waiting.expire_writers and (left := end - waiting.clock()) > 0:
+        waiting.sleep(min(pause, left))
+        doubtful, pause = observer.in_doubt(), min(2 * pause, 1.0)
+    return len(doubtful), end
 
 
 def _dead(repo: Repository, root: Root, observer: Observer) -> dict[Object, int]:
@@ -94,56 +106,63 @@ def _dead(repo: Repository, root: Root, observer: Observer) -> dict[Object, int]
     return {item: there[item] for item in dead if writer_of(item[1]) not in writers}
 
 
-def _condemn(repo: Repository, observer: Observer) -> dict[Object, int]:
+@dataclass
+class _Batch:
+    """What one root step A condemned."""
+
+    objects: dict[Object, int] = field(default_factory=dict)
+    more: bool = False
+    """Whether there was no room for all that is dead."""
+    n_dropped: int = 0
+    """Damaged segments among them."""
+
+
+def _condemn(repo: Repository, observer: Observer) -> _Batch:
     """Root step A. The choice is made again for every root that this step might extend."""
-    condemned: dict[Object, int] = {}
+    batch = _Batch()
 
     def step(writer: Writer) -> Callable[[Root], Root]:
         def change(base: Root) -> Root:
-            condemned.clear()
-            condemned.update(_dead(repo, base, observer))
-            trimmed_to = _trim_to(repo, base)
-            if not condemned and trimmed_to == base.trimmed_to:
+            nonlocal batch
+            dead = _dead(repo, base, observer)
+            chosen = _fitting(base, sorted(dead), CONDEMNED_BYTES * 3 // 4)  # the rest is for segments
+            batch = _Batch(more=len(chosen) < len(dead))
+            trimmed_to = trim.trim_to(repo, base)
+            if not chosen and trimmed_to == base.trimmed_to:
                 return base
-            segments, replaced = _without_packs(repo, writer, base, frozenset(n for k, n in condemned if k == PACK))
-            condemned.update({(SEGMENT, ref.name): ref.n_bytes for ref in replaced})
-            more = [Condemned(kind, name, base.number + 1) for kind, name in sorted(condemned)]
+            lists = unlist(repo, writer, base, frozenset(name for kind, name in chosen if kind == PACK))
+            dead.update({(SEGMENT, ref.name): ref.n_bytes for ref in lists.replaced})
+            listed = _fitting(base, [*chosen, *((SEGMENT, ref.name) for ref in lists.replaced)], CONDEMNED_BYTES)
+            batch = _Batch({item: dead[item] for item in listed}, len(listed) < len(dead), lists.n_dropped)
+            more = [Condemned(kind, name, base.number + 1) for kind, name in listed]
             return msgspec.structs.replace(
-                base, condemned=[*base.condemned, *more], segments=segments, trimmed_to=trimmed_to
+                base, condemned=[*base.condemned, *more], segments=lists.segments, trimmed_to=trimmed_to
             )
 
         return change
 
     with repo.writer() as writer:
         root = writer.commit(step(writer), {})
-    _remove_roots(repo, root.trimmed_to)
-    return condemned
+    trim.remove_roots(repo, root.trimmed_to)
+    return batch
 
 
-def _without_packs(
-    repo: Repository, writer: Writer, base: Root, dead: frozenset[str]
-) -> tuple[list[ObjectRef], list[ObjectRef]]:
-    """(segments that no longer name the dead packs, segments they replace)."""
-    segments: list[ObjectRef] = []
-    replaced: list[ObjectRef] = []
-    for ref in base.segments:
-        head = repo.objects.segment(ref)
-        if not dead & {pack.name for pack in head.packs}:
-            segments.append(ref)
-            continue
-        rows = list(repo.segments.merged([ref], dead))
-        segments.extend([writer.put_segment(rows, head.level)] if rows else [])
-        replaced.append(ref)
-    return segments, replaced
+def _fitting(base: Root, items: list[Object], limit: int) -> list[Object]:
+    """The first of `items` that the root after `base` can list in `limit` bytes, beside what is on its lists."""
+    used = sum(len(msgspec.msgpack.encode(item)) for item in (*base.condemned, *base.deleting))
+    for n, (kind, name) in enumerate(items):
+        used += len(msgspec.msgpack.encode(Condemned(kind, name, base.number + 1)))
+        if used > limit:
+            return items[:n]
+    return items
 
 
-def _wait(repo: Repository, observer: Observer, waiting: Waiting) -> tuple[int, int]:
-    """Wait for living writers that began before the newest condemnation.
+def _wait(repo: Repository, observer: Observer, waiting: Waiting, end: float) -> tuple[int, int]:
+    """Wait until `end` for living writers that began before the newest condemnation.
 
     Returns the number of that root (0: nothing is condemned) and how many writers are left when the grace is over.
     """
     number = max((item.number for item in repo.root().condemned), default=0)
-    end = waiting.clock() + waiting.grace_s
     pause = 0.01
     while True:
         old = [writer for writer in observer.writers() if (epoch_of(writer) or 0) < number]
@@ -213,26 +232,3 @@ def _drop_dead_leases(observer: Observer) -> None:
     for writer in observer.writers():
         if not observer.live(writer):
             observer.forget(writer)
-
-
-def _trim_to(repo: Repository, base: Root) -> int:
-    """Up to which number roots may go: all but the newest 100 and the last hour's, at most 1,000 in all."""
-    if base.number - base.trimmed_to <= 2 * KEEP_ROOTS:
-        return base.trimmed_to
-    limit, oldest_kept = base.number - KEEP_ROOTS, base.number - MAX_ROOTS
-    now, trim = time.time(), max(base.trimmed_to, oldest_kept)
-    numbers = sorted(n for n in map(root_number, repo.fs.names(DIRECTORY[ROOT])) if n is not None)
-    for number in numbers:
-        if number > limit or (number > trim and now - repo.fs.modified(root_path(number)) < KEEP_ROOTS_S):
-            break
-        trim = max(trim, number)
-    return trim
-
-
-def _remove_roots(repo: Repository, trimmed_to: int) -> None:
-    numbers = [number for number in map(root_number, repo.fs.names(DIRECTORY[ROOT])) if number is not None]
-    old = [number for number in numbers if number <= trimmed_to]
-    if old:
-        repo.fs.sync_dir(DIRECTORY[ROOT])  # as above: another process may have published the root that says so
-    for number in old:
-        repo.fs.remove(root_path(number))

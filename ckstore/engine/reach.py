@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 
 from ckstore.engine import catalog
+from ckstore.errors import UNREADABLE, CorruptError, MissingObjectError
 from ckstore.format.names import CATALOG, CLOSURE, DIRECTORY, MANIFEST, PACK, SEGMENT, is_object_name
 from ckstore.format.records import Entry, Root
 from ckstore.store.repository import Repository
@@ -29,8 +30,27 @@ def of_root(repo: Repository, root: Root) -> set[Object]:
     live: set[Object] = {(CATALOG, ref.page.name) for ref in root.catalog}
     live |= {(SEGMENT, ref.name) for ref in root.segments}
     for entry in catalog.entries(repo, root):
-        live.update(of_entry(repo, entry))
+        try:
+            live.update(of_entry(repo, entry))
+        except CorruptError as error:
+            hint = f"{ref_of(entry)} needs it, so nothing can be freed: put the file back, or delete that checkpoint"
+            raise type(error)(f"{error.message}; {hint}", **error.details) from error
     return live
+
+
+def known(repo: Repository, root: Root, entry: Entry) -> tuple[set[Object], bool]:
+    """What one checkpoint needs, and whether that is all: with a closure that cannot be read, the rest is not known."""
+    try:
+        return set(of_entry(repo, entry)), True
+    except UNREADABLE as error:
+        if isinstance(error, MissingObjectError) and repo.root().number != root.number:
+            raise  # a gc has removed it since: Repository.at_newest looks again
+    return {(MANIFEST, entry.manifest.name), (CLOSURE, entry.closure.name)}, False
+
+
+def ref_of(entry: Entry) -> str:
+    """RUN@STEP."""
+    return f"{entry.run}@{entry.step}"
 
 
 def on_disk(repo: Repository) -> dict[Object, int]:
@@ -41,13 +61,3 @@ def on_disk(repo: Repository) -> dict[Object, int]:
             sizes = repo.fs.sizes(DIRECTORY[kind])
             found.update({(kind, name): size for name, size in sizes.items() if is_object_name(name)})
     return found
-
-
-def exclusive(repo: Repository, entries: Iterable[Entry], together: Iterable[bytes]) -> set[Object]:
-    """Objects that no checkpoint but those with the ids `together` needs."""
-    ids = set(together)
-    mine: set[Object] = set()
-    others: set[Object] = set()
-    for entry in entries:
-        (mine if entry.id in ids else others).update(of_entry(repo, entry))
-    return mine - others

@@ -26,6 +26,11 @@ class GcReport(Report, frozen=True):
     freed_bytes: int
     waiting_writers: int
     """Writers still at work that began before the condemnation: the next gc deletes what this one condemned."""
+    dropped_segments: int
+    """Damaged segments that it dropped: their chunks stay readable, but later saves may store them again."""
+    unjudged_leases: int
+    """Leases of other hosts, not watched for long enough yet to tell whether their holders live: it spared what those
+    wrote."""
 
 
 class Damage(Report, frozen=True):
@@ -63,8 +68,12 @@ class StatsReport(Report, frozen=True):
     logical_bytes: int
     stored_bytes: int
     """Bytes of all files of the store."""
+    root_bytes: int
+    """Of these, the roots: one for every commit, until a gc trims them."""
     n_packs: int
     n_chunks: int
+    damaged_segments: int
+    """Segments that cannot be read: packs and chunks that only they list are not counted."""
     root_number: int
     runs: list[RunStats]
 
@@ -77,6 +86,8 @@ class CheckpointUsage(Report, frozen=True):
     stored_bytes: int
     exclusive_bytes: int
     """Bytes that gc would free if this checkpoint alone were deleted."""
+    damaged: bool
+    """Whether its closure cannot be read: what else it needs is not known, and gc frees nothing while it is there."""
 
 
 class UsageReport(Report, frozen=True):
@@ -86,6 +97,14 @@ class UsageReport(Report, frozen=True):
     dead_bytes: int
     """Bytes that gc would free now."""
     checkpoints: list[CheckpointUsage]
+
+
+class FreedReport(Report, frozen=True):
+    """What deleting some checkpoints would free."""
+
+    exclusive_bytes: int
+    damaged: list[str]
+    """Checkpoints of the store whose closures cannot be read: what only they need is not counted."""
 
 
 class LeafInfo(Report, frozen=True):

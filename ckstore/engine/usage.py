@@ -6,12 +6,13 @@ from collections import Counter
 
 from ckstore.engine import catalog, reach
 from ckstore.engine.parent import load_parent
-from ckstore.engine.reports import CheckpointUsage, LeafInfo, RunStats, StatsReport, UsageReport
+from ckstore.engine.reports import CheckpointUsage, FreedReport, LeafInfo, RunStats, StatsReport, UsageReport
 from ckstore.engine.session import Session
+from ckstore.errors import UNREADABLE, MissingObjectError
 from ckstore.format.closure import Row
 from ckstore.format.frame import CODEC_NAMES
 from ckstore.format.manifest import ChunkColumns, tensor_bytes
-from ckstore.format.names import DIRECTORY
+from ckstore.format.names import DIRECTORY, ROOT
 from ckstore.format.records import Entry, Root, TensorRow, ValueRow
 from ckstore.store.repository import Repository
 from ckstore.tensor import dotted
@@ -27,16 +28,32 @@ def _stats(repo: Repository, root: Root) -> StatsReport:
     runs: dict[str, list[Entry]] = {}
     for entry in reversed(entries):
         runs.setdefault(entry.run, []).append(entry)
-    total = sum(sum(repo.fs.sizes(directory).values()) for directory in DIRECTORY.values())
+    n_bytes = {kind: sum(repo.fs.sizes(directory).values()) for kind, directory in DIRECTORY.items()}
+    n_chunks, n_damaged = _chunks(repo, root)
     return StatsReport(
         n_checkpoints=len(entries),
         logical_bytes=sum(entry.logical_bytes for entry in entries),
-        stored_bytes=total,
+        stored_bytes=sum(n_bytes.values()),
+        root_bytes=n_bytes[ROOT],
         n_packs=len(repo.segments.live_packs(root)),
-        n_chunks=sum(repo.objects.segment(ref).n_rows for ref in root.segments),
+        n_chunks=n_chunks,
+        damaged_segments=n_damaged,
         root_number=root.number,
         runs=[_run_stats(run, mine) for run, mine in runs.items()],
     )
+
+
+def _chunks(repo: Repository, root: Root) -> tuple[int, int]:
+    """(chunks that the segments of `root` list, segments that cannot be read)."""
+    n_chunks = n_damaged = 0
+    for ref in root.segments:
+        try:
+            n_chunks += repo.objects.segment(ref).n_rows
+        except UNREADABLE as error:
+            if isinstance(error, MissingObjectError) and repo.root().number != root.number:
+                raise  # replaced since: Repository.at_newest looks again
+            n_damaged += 1
+    return n_chunks, n_damaged
 
 
 def _run_stats(run: str, mine: list[Entry]) -> RunStats:
@@ -51,29 +68,37 @@ def usage(session: Session) -> UsageReport:
 def _usage(repo: Repository, root: Root) -> UsageReport:
     entries = list(catalog.entries(repo, root))
     sizes = reach.on_disk(repo)
-    needs = {entry.id: set(reach.of_entry(repo, entry)) for entry in entries}
-    users = Counter(item for mine in needs.values() for item in mine)
+    needs = {entry.id: reach.known(repo, root, entry) for entry in entries}
+    users = Counter(item for mine, _ in needs.values() for item in mine)
     checkpoints = [
         CheckpointUsage(
-            entry.id.hex(), f"{entry.run}@{entry.step}", entry.stored_bytes,
-            sum(sizes.get(item, 0) for item in needs[entry.id] if users[item] == 1),
+            entry.id.hex(), reach.ref_of(entry), entry.stored_bytes,
+            sum(sizes.get(item, 0) for item in needs[entry.id][0] if users[item] == 1), not needs[entry.id][1],
         )
         for entry in reversed(entries)
     ]  # fmt: skip
-    dead = sizes.keys() - reach.of_root(repo, root)
+    is_known = all(whole for _, whole in needs.values())  # else gc frees nothing
+    dead = sizes.keys() - reach.of_root(repo, root) if is_known else ()
     total = sum(sizes.values()) + sum(repo.fs.sizes("root").values())
     return UsageReport(total, sum(sizes[item] for item in dead), checkpoints)
 
 
-def freed_by(session: Session, ids: set[bytes]) -> int:
-    """Bytes gc would free if these checkpoints were deleted, on top of what it would free now."""
-    repo = session.repo
+def freed_by(session: Session, ids: set[bytes]) -> FreedReport:
+    """What gc would free if these checkpoints were deleted, on top of what it would free now."""
+    return session.repo.at_newest(lambda root: _freed_by(session.repo, root, ids))
 
-    def freed(root: Root) -> int:
-        sizes = reach.on_disk(repo)
-        return sum(sizes.get(item, 0) for item in reach.exclusive(repo, catalog.entries(repo, root), ids))
 
-    return repo.at_newest(freed)
+def _freed_by(repo: Repository, root: Root, ids: set[bytes]) -> FreedReport:
+    sizes = reach.on_disk(repo)
+    mine: set[reach.Object] = set()
+    others: set[reach.Object] = set()
+    damaged: list[str] = []
+    for entry in catalog.entries(repo, root):
+        objects, whole = reach.known(repo, root, entry)
+        (mine if entry.id in ids else others).update(objects)
+        if not whole:
+            damaged.append(reach.ref_of(entry))
+    return FreedReport(sum(sizes.get(item, 0) for item in mine - others), damaged[::-1])
 
 
 def leaves(session: Session, entry: Entry) -> list[LeafInfo]:
@@ -88,7 +113,7 @@ def leaves(session: Session, entry: Entry) -> list[LeafInfo]:
             mine = [whole.row_of[columns.chunk_id(i)] for i in range(columns.n_chunks)]
             found.append(_tensor_info(row, columns, [rows[i] for i in mine], [frames[i] for i in mine], codecs))
         elif isinstance(row, ValueRow):
-            found.append(LeafInfo(dotted(tuple(row.path)), "value", "", [], len(row.data), len(row.data), 0, 0, {}))
+            found.append(LeafInfo(dotted(row.path), "value", "", [], len(row.data), len(row.data), 0, 0, {}))
     return found
 
 
@@ -98,7 +123,7 @@ def _tensor_info(
     stored = len(row.inline) if row.inline is not None else sum(item.frame_bytes for item in mine)
     used = Counter(codecs.of(item) for item in mine) if row.inline is None else Counter({"inline": 1})
     return LeafInfo(
-        dotted(tuple(row.path)), row.kind, row.dtype, row.shape, tensor_bytes(row), stored,
+        dotted(row.path), row.kind, row.dtype, row.shape, tensor_bytes(row), stored,
         columns.n_chunks, max(frames, default=0), dict(used),
     )  # fmt: skip
 

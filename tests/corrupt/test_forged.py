@@ -135,33 +135,33 @@ def test_a_chain_that_branches_at_every_link_ends(forger: Forger, monkeypatch: p
 
 ROWS: dict[str, list[Any]] = {
     "no rows": [],
-    "a child without its container": [ValueRow(["a"], b"\x01")],
-    "a leaf with children": [ValueRow([], b"\x01"), ValueRow(["a"], b"\x01")],
-    "the container last": [ValueRow(["a"], b"\x01"), NodeRow([], "dict", {})],
-    "two roots": [NodeRow([], "dict", {}), NodeRow([], "list", {"n": 0})],
-    "a path twice": [NodeRow([], "dict", {}), ValueRow(["a"], b"\x01"), ValueRow(["a"], b"\x02")],
-    "an unknown container": [NodeRow([], "set", {})],
-    "an unknown composite": [NodeRow([], "torch.nested", {})],
-    "a list of 2^60 items": [NodeRow([], "list", {"n": 1 << 60})],
-    "a list of minus one": [NodeRow([], "list", {"n": -1})],
-    "a list without a length": [NodeRow([], "tuple", {})],
-    "a class that runs things": [NodeRow([], "namedtuple", {"class": "os:system", "fields": [], "n": 0})],
-    "a class that is none": [NodeRow([], "namedtuple", {"class": 5, "fields": None, "n": []})],
-    "a factory that runs things": [NodeRow([], "defaultdict", {"factory": "os:system"})],
-    "a factory that is none": [NodeRow([], "defaultdict", {"factory": [1]})],
-    "an enum that runs things": [ValueRow([], msgspec.msgpack.encode([8, "os:system", "x"]))],
-    "a plain value of extensions": [ValueRow([], b"\xd4\x05\x00")],
-    "a plain value of maps": [ValueRow([], b"\x80")],
-    "a plain value too deep": [ValueRow([], b"\x92\x00" * 5000 + b"\xc0")],
-    "an unhashable key": [ValueRow([], msgspec.msgpack.encode([12, [0], 1]))],
-    "a deep path": [NodeRow([], "dict", {}), ValueRow(list(range(5000)), b"\x01")],
-    "an unhashable path": [NodeRow([], "dict", {}), ValueRow([{"a": 1}], b"\x01")],
-    "metadata that is none": [NodeRow([], "OrderedDict", {"metadata": 5})],
+    "a child without its container": [ValueRow(("a",), b"\x01")],
+    "a leaf with children": [ValueRow((), b"\x01"), ValueRow(("a",), b"\x01")],
+    "the container last": [ValueRow(("a",), b"\x01"), NodeRow((), "dict", {})],
+    "two roots": [NodeRow((), "dict", {}), NodeRow((), "list", {"n": 0})],
+    "a path twice": [NodeRow((), "dict", {}), ValueRow(("a",), b"\x01"), ValueRow(("a",), b"\x02")],
+    "an unknown container": [NodeRow((), "set", {})],
+    "an unknown composite": [NodeRow((), "torch.nested", {})],
+    "a list of 2^60 items": [NodeRow((), "list", {"n": 1 << 60})],
+    "a list of minus one": [NodeRow((), "list", {"n": -1})],
+    "a list without a length": [NodeRow((), "tuple", {})],
+    "a class that runs things": [NodeRow((), "namedtuple", {"class": "os:system", "fields": [], "n": 0})],
+    "a class that is none": [NodeRow((), "namedtuple", {"class": 5, "fields": None, "n": []})],
+    "a factory that runs things": [NodeRow((), "defaultdict", {"factory": "os:system"})],
+    "a factory that is none": [NodeRow((), "defaultdict", {"factory": [1]})],
+    "an enum that runs things": [ValueRow((), msgspec.msgpack.encode([8, "os:system", "x"]))],
+    "a plain value of extensions": [ValueRow((), b"\xd4\x05\x00")],
+    "a plain value of maps": [ValueRow((), b"\x80")],
+    "a plain value too deep": [ValueRow((), b"\x92\x00" * 5000 + b"\xc0")],
+    "an unhashable key": [ValueRow((), msgspec.msgpack.encode([12, [0], 1]))],
+    "a deep path": [NodeRow((), "dict", {}), ValueRow(tuple(range(5000)), b"\x01")],
+    "an unhashable path": [NodeRow((), "dict", {}), ValueRow(({"a": 1},), b"\x01")],
+    "metadata that is none": [NodeRow((), "OrderedDict", {"metadata": 5})],
 }
 
 
 def tensor(inline: bytes = bytes(12), **changes: Any) -> TensorRow:
-    return msgspec.structs.replace(TensorRow([], "numpy.ndarray", "float32", [3], {}, inline, []), **changes)
+    return msgspec.structs.replace(TensorRow((), "numpy.ndarray", "float32", [3], {}, inline, []), **changes)
 
 
 TENSORS = {

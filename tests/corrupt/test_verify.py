@@ -77,6 +77,24 @@ def test_a_flip_in_a_frame_is_reported_with_the_checkpoints_that_cannot_load(sma
         assert all(target.what in damage.object for damage in report.damages[:1])
 
 
+def test_a_damaged_table_does_not_hide_a_damaged_frame(small: Small) -> None:
+    """One bad stretch at the end of a pack may hit both."""
+    for target, bit in places(small, 10, seed=12):
+        data = flipped(flipped(target.data, bit), 8 * (len(target.data) - 60))
+        report = verified(small, target, data, "stored")
+        assert any(damage.object == target.what for damage in report.damages)
+        assert {ref for damage in report.damages for ref in damage.checkpoints} == set(lost(small, target, data))
+
+
+def test_a_pack_that_is_cut_short_is_reported_with_the_checkpoints_that_cannot_load(small: Small) -> None:
+    for target in of_kind(small, "pack"):
+        data = target.data[: len(target.data) // 2]
+        report = verified(small, target, data, "stored")
+        touched = {ref for damage in report.damages for ref in damage.checkpoints}
+        assert touched == set(lost(small, target, data))
+        assert touched
+
+
 def lost(small: Small, target: Target, data: bytes | None) -> list[str]:
     """The checkpoints that do not load."""
     found = []

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 import ckstore
-from ckstore.engine import gc as gc_module
-from ckstore.engine import reach
+from ckstore.engine import reach, trim
 from ckstore.format.names import DIRECTORY
 from tests.unit.engine.states import CHUNK, assert_same, drifting
 
@@ -129,7 +128,7 @@ def test_pages_of_a_parent_that_was_deleted_stay_while_a_child_shares_them(store
 
 
 def test_old_roots_are_trimmed_but_the_newest_hundred_stay(store, monkeypatch):
-    monkeypatch.setattr(gc_module, "KEEP_ROOTS_S", -1.0)
+    monkeypatch.setattr(trim, "KEEP_ROOTS_S", -1.0)
     for step in range(230):
         store.save({"x": step}, step=step)
     store.gc(grace_s=0)

@@ -1,0 +1,42 @@
+"""Old roots: how far they may be trimmed, and their removal once a durable root says so."""
+
+from __future__ import annotations
+
+import time
+
+from ckstore.format.names import DIRECTORY, ROOT, root_number, root_path
+from ckstore.format.records import Root
+from ckstore.store.repository import Repository
+
+KEEP_ROOTS, MAX_ROOTS, KEEP_ROOTS_S = 100, 1000, 3600.0
+
+
+def trim_to(repo: Repository, base: Root) -> int:
+    """Up to which number roots may go: all but the newest 100 and the last hour's, at most 1,000 in all."""
+    if base.number - base.trimmed_to <= 2 * KEEP_ROOTS:
+        return base.trimmed_to
+    limit, oldest_kept = base.number - KEEP_ROOTS, base.number - MAX_ROOTS
+    now, trim = time.time(), max(base.trimmed_to, oldest_kept)
+    numbers = sorted(n for n in map(root_number, repo.fs.names(DIRECTORY[ROOT])) if n is not None)
+    for number in numbers:
+        if number > limit or (number > trim and now - _modified(repo, number) < KEEP_ROOTS_S):
+            break
+        trim = max(trim, number)
+    return trim
+
+
+def _modified(repo: Repository, number: int) -> float:
+    try:
+        return repo.fs.modified(root_path(number))
+    except FileNotFoundError:
+        return 0.0  # another gc has just trimmed it
+
+
+def remove_roots(repo: Repository, trimmed_to: int) -> None:
+    """Remove the roots up to that number. REQUIRES: a published root says that they may be gone."""
+    numbers = [number for number in map(root_number, repo.fs.names(DIRECTORY[ROOT])) if number is not None]
+    old = [number for number in numbers if number <= trimmed_to]
+    if old:
+        repo.fs.sync_dir(DIRECTORY[ROOT])  # as above: another process may have published the root that says so
+    for number in old:
+        repo.fs.remove(root_path(number))
