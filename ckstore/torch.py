@@ -37,7 +37,7 @@ def save(
     metrics: Mapping[str, float] | None = None,
     tags: Sequence[str] = (),
     meta: Mapping[str, Any] | None = None,
-    parent: str | None = "auto",
+    parent: str | Checkpoint | None = "auto",
     allow_pickle: bool = False,
 ) -> Checkpoint:
     """Save `obj` as a new checkpoint; durable when it returns. Saving to one path again keeps the earlier ones.

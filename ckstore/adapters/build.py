@@ -7,7 +7,7 @@ from typing import Any
 
 from ckstore.adapters import composites, containers, opaque
 from ckstore.adapters.refusal import where
-from ckstore.adapters.rows import LoadedRow, path_of
+from ckstore.adapters.rows import LoadedRow
 from ckstore.errors import FormatError
 from ckstore.format.records import NodeRow, TensorRow, ValueRow
 from ckstore.tensor import Path
@@ -32,7 +32,7 @@ def build(
     finished = _with_twins(rows, leaves)
     open_nodes: dict[Path, Children] = {}
     for row in reversed(rows):  # children come after their container, so from the end they are ready before it
-        path = path_of(row)
+        path = row.path
         children = open_nodes.pop(path, [])
         if live is not None and path in live:
             value = containers.refill(live[path], children)
@@ -80,7 +80,7 @@ def _with_twins(rows: Sequence[LoadedRow], leaves: Mapping[Path, Any]) -> dict[P
     first: dict[int, Any] = {}
     for row in rows:
         if isinstance(row, TensorRow) and type(number := row.attrs.get("same")) is int:
-            path = path_of(row)
+            path = row.path
             if path in finished:
                 first.setdefault(number, finished[path])
             elif number in first:

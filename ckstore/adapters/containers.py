@@ -69,7 +69,7 @@ def named_type(attrs: dict[str, Any]) -> type[tuple[Any, ...]]:
         raise FormatError("malformed namedtuple row")
     cls = resolve(name)
     if not (isinstance(cls, type) and issubclass(cls, tuple)):
-        raise UsageError(f"the namedtuple {name!r:.200} is not imported: import its module first")
+        raise UsageError(f"the namedtuple {name!r:.200} is not imported: import its module first, in Python")
     if list(vars(cls).get("_fields", ())) != fields or len(fields) != attrs.get("n"):
         raise UsageError(f"the namedtuple {name!r:.200} has other fields than when it was saved: {fields!r:.200}")
     return cls
@@ -84,7 +84,7 @@ def _mapping_attrs(value: dict[Any, Any]) -> dict[str, Any]:
     extra = getattr(value, "__dict__", None)
     if not extra:
         return {}
-    if set(extra) != {"_metadata"}:
+    if set(extra) != {"_metadata"} or type(value) is not OrderedDict:
         raise RefusedError(f"its attributes {sorted(extra)!r:.200} would be lost")
     try:
         return {"metadata": plain.pack(extra["_metadata"], dicts=True)}

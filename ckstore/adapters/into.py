@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ckstore.adapters import containers, opaque
+from ckstore.adapters import containers, opaque, ties
 from ckstore.adapters.build import build
 from ckstore.adapters.composites import is_composite
 from ckstore.adapters.memory import overlapping, same
 from ckstore.adapters.numpy import targets as numpy_targets
 from ckstore.adapters.refusal import type_name, where
-from ckstore.adapters.rows import LoadedRow, SavedRow, path_of
+from ckstore.adapters.rows import LoadedRow, SavedRow
 from ckstore.adapters.target import Target
 from ckstore.adapters.targets import fresh, tensor_rows, torch_targets
 from ckstore.adapters.walk import Item, walk
@@ -22,7 +22,9 @@ from ckstore.tensor import Path, TensorView
 _SHOWN = 5
 
 
-def destinations(rows: Sequence[LoadedRow], into: Any, allow_pickle: bool, partial: bool) -> dict[Path, Target]:
+def destinations(
+    rows: Sequence[LoadedRow], into: Any, allow_pickle: bool, partial: bool, chunk_ids: Mapping[Path, bytes]
+) -> dict[Path, Target]:
     """Targets that overwrite the tensors of `into`; UsageError, listing what differs, if it does not fit `rows`.
 
     Composite leaves and plain values are not overwritten: they are made anew, and into_result() puts them in place.
@@ -34,6 +36,7 @@ def destinations(rows: Sequence[LoadedRow], into: Any, allow_pickle: bool, parti
     anew = {path for path, row in tensors.items() if path in inner or row.kind in opaque.KINDS}
     targets = fresh([tensors[path] for path in anew], allow_pickle=allow_pickle)
     kept = {path: live[path] for path in tensors if path not in anew}
+    _check_ties(tensors, kept, chunk_ids)
     crowded = _crowded(kept)
     for path in _once(tensors, kept):
         item, exclusive = kept[path], path not in crowded
@@ -59,7 +62,7 @@ def _compare(rows: Sequence[LoadedRow], live: dict[Path, Item], inner: set[Path]
     found = []
     paths = set()
     for row in rows:
-        path = path_of(row)
+        path = row.path
         paths.add(path)
         if path in inner:
             continue
@@ -106,6 +109,16 @@ def _node_difference(row: NodeRow, item: Item) -> str | None:
     return None
 
 
+def _check_ties(tensors: Mapping[Path, TensorRow], kept: Mapping[Path, Item], chunk_ids: Mapping[Path, bytes]) -> None:
+    """Raise UsageError if live tensors share memory that would have to hold two values."""
+    pair = ties.conflict(tensors, {path: item.memory for path, item in kept.items()}, chunk_ids)
+    if pair is not None:
+        raise UsageError(
+            f"into= does not fit the checkpoint, nothing was written: {where(pair[1])} shares memory with "
+            f"{where(pair[0])} in the state and not in the checkpoint, where they differ; give them memory of their own"
+        )
+
+
 def _once(tensors: Mapping[Path, TensorRow], kept: Mapping[Path, Item]) -> list[Path]:
     """The paths of `kept` without those that are one object with an earlier one, both as saved and alive."""
     seen: set[Any] = set()
@@ -134,8 +147,8 @@ def _side(item: Item) -> Any:
 
 def _inner_paths(rows: Sequence[LoadedRow]) -> set[Path]:
     """The paths of the parts of composites."""
-    composites = {path_of(row) for row in rows if is_composite(row)}
-    return {path for row in rows if _is_below(path := path_of(row), composites)}
+    composites = {row.path for row in rows if is_composite(row)}
+    return {path for row in rows if _is_below(path := row.path, composites)}
 
 
 def _is_below(path: Path, composites: set[Path]) -> bool:

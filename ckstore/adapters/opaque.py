@@ -24,7 +24,7 @@ def plain_row(path: Path, value: Any) -> ValueRow | TensorView:
     if type(value) is bytes and len(value) > INLINE_BYTES:
         return _view(path, BYTES, value)
     data = plain.pack(value)
-    return ValueRow(list(path), data) if len(data) <= INLINE_BYTES else _view(path, PLAIN, data)
+    return ValueRow(path, data) if len(data) <= INLINE_BYTES else _view(path, PLAIN, data)
 
 
 def pickled_row(path: Path, value: Any) -> TensorView:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import struct
 import sys
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -105,7 +105,13 @@ def _lower_rare(value: Any) -> list[Any]:
 
         if (lowered := torch_plain.lower(value)) is not None:
             return [TORCH, *lowered]
-    raise RefusedError(f"{type_name(value)} is not a plain value")
+    raise RefusedError(f"{type_name(value)} is not a plain value{_advice(value)}")
+
+
+def _advice(value: Any) -> str:
+    if hasattr(type(value), "state_dict"):
+        return "; save its .state_dict()"
+    return "; save a list of its items" if isinstance(value, set | frozenset | deque) else ""
 
 
 def _lift(raw: Any, depth: int, without_torch: bool) -> Any:
@@ -151,7 +157,7 @@ def _enum_name(member: enum.Enum) -> tuple[str, str]:
 def _enum(name: str, member: str) -> enum.Enum:
     cls = resolve(name)
     if not (isinstance(cls, type) and issubclass(cls, enum.Enum)):
-        raise UsageError(f"holds a member of the Enum {name!r:.200}: import its module first")
+        raise UsageError(f"holds a member of the Enum {name!r:.200}: import its module first, in Python")
     if member not in cls.__members__:
         raise UsageError(f"holds {member!r:.100}, which the Enum {name!r:.200} no longer has")
     return cls.__members__[member]

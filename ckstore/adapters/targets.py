@@ -8,7 +8,7 @@ from typing import Any
 from ckstore.adapters import opaque, ties
 from ckstore.adapters.numpy import targets as numpy_targets
 from ckstore.adapters.refusal import where
-from ckstore.adapters.rows import LoadedRow, check_tensor, path_of
+from ckstore.adapters.rows import LoadedRow
 from ckstore.adapters.target import Target
 from ckstore.adapters.ties import Shared
 from ckstore.errors import FormatError, UsageError
@@ -27,7 +27,7 @@ def fresh(
     tensors = tensor_rows(rows, allow_pickle)
     shared = ties.whole_groups([row for row in tensors.values() if row.kind not in opaque.KINDS])
     targets = _views(tensors, shared, framework, device)
-    first = {path_of(row) for row in ties.first_of_same(list(tensors.values()))}
+    first = {row.path for row in ties.first_of_same(list(tensors.values()))}
     for path, row in tensors.items():
         if path in first and path not in targets:
             targets[path] = _fresh(row, path, framework, device)
@@ -39,8 +39,7 @@ def tensor_rows(rows: Sequence[LoadedRow], allow_pickle: bool) -> dict[Path, Ten
     found: dict[Path, TensorRow] = {}
     for row in rows:
         if isinstance(row, TensorRow):
-            path = path_of(row)
-            check_tensor(row, path)
+            path = row.path
             if path in found:
                 raise FormatError(f"two rows have the path {path!r}")
             if row.kind == opaque.PICKLE and not allow_pickle:

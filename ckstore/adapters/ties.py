@@ -6,13 +6,13 @@ attrs["shared"] = {group, members, span_bytes, offset, strides}: one of so many 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from blake3 import blake3
 
 from ckstore.adapters.memory import Memory, overlapping, same
-from ckstore.adapters.rows import path_of
 from ckstore.errors import FormatError
 from ckstore.format.records import TensorRow
 from ckstore.tensor import Path, item_bytes
@@ -48,13 +48,56 @@ def mark(memories: Sequence[Memory | None], attrs: Sequence[dict[str, Any]]) -> 
                 attrs[twin]["shared"] = msgspec.to_builtins(shared)
 
 
+def conflict(
+    rows: Mapping[Path, TensorRow], memories: Mapping[Path, Memory | None], chunk_ids: Mapping[Path, bytes]
+) -> tuple[Path, Path] | None:
+    """Two paths whose live tensors share memory as the saved ones did not, if different bytes may belong there."""
+    live: dict[Path, dict[str, Any]] = {path: {} for path in memories}
+    mark(list(memories.values()), list(live.values()))
+    first: dict[tuple[str, int], Path] = {}
+    for path, attrs in live.items():
+        if "same" in attrs:
+            other = first.setdefault(("same", attrs["same"]), path)
+            if not (other == path or _one_value(rows[other], rows[path], chunk_ids)):
+                return other, path
+        if "shared" in attrs:
+            other = first.setdefault(("shared", attrs["shared"]["group"]), path)
+            if not (other == path or _one_buffer(rows[other], rows[path], live[other], attrs)):
+                return other, path
+    return None
+
+
+def _one_value(a: TensorRow, b: TensorRow, chunk_ids: Mapping[Path, bytes]) -> bool:
+    if a.attrs.get("same") is not None and a.attrs["same"] == b.attrs.get("same"):
+        return True
+    value = _content(a, chunk_ids)
+    return value is not None and value == _content(b, chunk_ids)
+
+
+def _content(row: TensorRow, chunk_ids: Mapping[Path, bytes]) -> bytes | None:
+    """Equal for equal bytes; a chunk id is the BLAKE3 of the chunk."""
+    return chunk_ids.get(row.path) if row.inline is None else blake3(row.inline).digest()
+
+
+def _one_buffer(a: TensorRow, b: TensorRow, live_a: dict[str, Any], live_b: dict[str, Any]) -> bool:
+    """Whether two views lie to each other as they did when they were saved."""
+    if "shared" not in a.attrs or "shared" not in b.attrs:
+        return False
+    was, now = (_parse(a), _parse(b)), (live_a["shared"], live_b["shared"])
+    return (
+        was[0].group == was[1].group
+        and was[1].offset - was[0].offset == now[1]["offset"] - now[0]["offset"]
+        and [shared.strides for shared in was] == [shared["strides"] for shared in now]
+    )
+
+
 def whole_groups(rows: Sequence[TensorRow]) -> dict[Path, Shared]:
     """The rows whose groups of overlapping views are all among `rows`; one entry for each distinct tensor."""
     groups: dict[int, dict[Path, tuple[Shared, TensorRow]]] = {}
     for row in first_of_same(rows):
         if "shared" in row.attrs:
             shared = _parse(row)
-            groups.setdefault(shared.group, {})[path_of(row)] = shared, row
+            groups.setdefault(shared.group, {})[row.path] = shared, row
     found: dict[Path, Shared] = {}
     for members in groups.values():
         if all(shared.members == len(members) for shared, _ in members.values()):

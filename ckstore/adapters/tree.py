@@ -5,15 +5,16 @@ A container row stands before the rows below it. A TensorView or TensorRow is a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ckstore.adapters import into as live
 from ckstore.adapters import opaque, ties
 from ckstore.adapters.build import build
 from ckstore.adapters.into import into_result
+from ckstore.adapters.plainer import arrays_only
 from ckstore.adapters.refusal import refuse
-from ckstore.adapters.rows import LoadedRow, SavedRow, path_of
+from ckstore.adapters.rows import LoadedRow, SavedRow
 from ckstore.adapters.select import select
 from ckstore.adapters.target import Target
 from ckstore.adapters.targets import fresh
@@ -21,7 +22,7 @@ from ckstore.adapters.walk import walk
 from ckstore.errors import UsageError
 from ckstore.tensor import Path, TensorView
 
-__all__ = ["Target", "build", "destinations", "flatten", "into_result", "path_of", "select"]
+__all__ = ["Target", "arrays_only", "build", "destinations", "flatten", "into_result", "select"]
 
 
 def flatten(state: Any, *, allow_pickle: bool = False) -> list[SavedRow]:
@@ -45,18 +46,20 @@ def destinations(
     into: Any = None,
     allow_pickle: bool = False,
     partial: bool = False,
+    chunk_ids: Mapping[Path, bytes] | None = None,
 ) -> dict[Path, Target]:
     """Where the bytes of the tensor rows go. A row without a target needs none: it is one object with an earlier row.
 
     framework: "numpy" or "torch" for all tensors; None = as saved. device: for torch tensors; None = cpu, "saved" =
     where they were. into: a state to overwrite; it is compared whole before this returns, UsageError lists what
-    differs. partial: `rows` went through select(), so `into` may hold more.
+    differs. partial: `rows` went through select(), so `into` may hold more. chunk_ids: tensors with equal ones hold
+    equal bytes.
     """
     if into is None:
         return fresh(rows, framework, device, allow_pickle)
     if framework is not None or device is not None:
         raise UsageError("into= decides framework and device itself; leave both out")
-    return live.destinations(rows, into, allow_pickle, partial)
+    return live.destinations(rows, into, allow_pickle, partial, chunk_ids or {})
 
 
 def _refused(path: Path, value: Any, reason: str) -> SavedRow:

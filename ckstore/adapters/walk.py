@@ -13,7 +13,8 @@ from ckstore.adapters import containers, opaque
 from ckstore.adapters.memory import Memory
 from ckstore.adapters.numpy import leaves as numpy_leaves
 from ckstore.adapters.refusal import RefusedError, refuse
-from ckstore.adapters.rows import MAX_DEPTH, SavedRow
+from ckstore.adapters.rows import SavedRow
+from ckstore.format.manifest import MAX_DIMENSIONS, MAX_PATH_KEYS
 from ckstore.format.records import NodeRow
 from ckstore.tensor import Path
 
@@ -64,8 +65,8 @@ def _below(path: Path, children: Children) -> Iterator[tuple[Path, Any]]:
 def _check_place(path: Path, value: Any, around: list[int], left: int) -> None:
     if id(value) in around and type(value) not in _ATOMS:
         raise refuse(path, value, "the state contains itself")
-    if len(path) > MAX_DEPTH:
-        raise refuse(path[:4], value, f"the state is nested deeper than {MAX_DEPTH} levels there")
+    if len(path) > MAX_PATH_KEYS:
+        raise refuse(path[:4], value, f"the state is nested deeper than {MAX_PATH_KEYS} levels there")
     if left < 0:
         raise refuse(path, value, f"the state has more than {_MAX_ROWS} rows; hold numbers in arrays")
 
@@ -100,6 +101,8 @@ def _describe(path: Path, value: Any) -> tuple[Item, Children | None]:
 def _tensor(path: Path, value: Any, side: Any) -> tuple[Item, Children | None]:
     node = side.composite(value)
     if node is None:
+        if value.ndim > MAX_DIMENSIONS:
+            raise RefusedError(f"it has {value.ndim} dimensions; at most {MAX_DIMENSIONS} can be saved: reshape it")
         view, memory = side.leaf(path, value)
         return Item(path, value, view, memory), None
     kind, attrs, parts = node
@@ -108,4 +111,4 @@ def _tensor(path: Path, value: Any, side: Any) -> tuple[Item, Children | None]:
 
 def _node(path: Path, value: Any, node: containers.Node) -> tuple[Item, Children]:
     kind, attrs, children = node
-    return Item(path, value, NodeRow(list(path), kind, attrs)), children
+    return Item(path, value, NodeRow(path, kind, attrs)), children

@@ -9,6 +9,8 @@ from ckstore.cli.common import command, reading, store_argument
 from ckstore.cli.failure import DIFFERENCE, OK
 from ckstore.cli.output import Column
 from ckstore.engine.reports import VerifyReport
+from ckstore.engine.verify import unopened
+from ckstore.errors import CorruptError
 
 
 @command("ckstore verify runs/store --level data")
@@ -25,13 +27,20 @@ def verify(path: str, level: str, as_json: bool) -> int:
 
     JSON: level, ok, checked_objects, checked_bytes, damages: [{object, problem, checkpoints}].
     """
-    with reading(path) as store, output.working(f"verifying {level}"):
-        report = store.verify(level=level)
+    report = _report(path, level)
     if as_json:
         output.print_json(report.to_dict())
     else:
         _print(report)
     return OK if report.ok else DIFFERENCE
+
+
+def _report(path: str, level: str) -> VerifyReport:
+    try:
+        with reading(path) as store, output.working(f"verifying {level}"):
+            return store.verify(level=level)
+    except CorruptError as error:  # nobody can open a store whose newest root is damaged: that is the report
+        return unopened(error, level)
 
 
 def _print(report: VerifyReport) -> None:

@@ -52,8 +52,10 @@ def export(
     _check(file, to, strip_prefix, overwrite)
     with reading(path) as store, output.working(f"exporting to {file}"):
         checkpoint = store.checkpoint(ref)
-        framework = "torch" if to == "torch" else "numpy"
-        state = store.load(checkpoint.id, select=select or None, framework=framework)
+        if to == "torch":
+            state = store.load(checkpoint.id, select=select or None, framework="torch")
+        else:
+            state = store.arrays(checkpoint.id, select=select or None)
         with replacing(file, overwrite=overwrite) as temporary:
             n_arrays, left_out = FORMATS[to](temporary, state, strip_prefix, {"ckstore.id": checkpoint.id})
     file_bytes = file.stat().st_size

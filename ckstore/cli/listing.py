@@ -88,8 +88,8 @@ def _ls_row(checkpoint: api.Checkpoint) -> list[str]:
 def stats(path: str, as_json: bool) -> None:
     """Sum up the store: what it holds, and what that takes on disk.
 
-    JSON: n_checkpoints, logical_bytes, stored_bytes, n_packs, n_chunks, root_number, runs: [{run, n_checkpoints,
-    logical_bytes, stored_bytes}].
+    JSON: n_checkpoints, logical_bytes, stored_bytes, root_bytes, n_packs, n_chunks, damaged_segments, root_number,
+    runs: [{run, n_checkpoints, logical_bytes, stored_bytes}].
     """
     with reading(path) as store, output.working("reading the store"):
         report = store.stats()
@@ -99,12 +99,16 @@ def stats(path: str, as_json: bool) -> None:
     output.print_pairs(
         [
             ("checkpoints", f"{report.n_checkpoints:,} in {text.count(len(report.runs), 'run')}"),
-            ("logical", text.size(report.logical_bytes)),
-            ("stored", text.size(report.stored_bytes)),
-            ("ratio", text.share(report.stored_bytes, report.logical_bytes)),
+            ("logical", f"{text.size(report.logical_bytes)}, the tensors of all checkpoints"),
+            ("stored", f"{text.size(report.stored_bytes)}, all files of the store"),
+            ("roots", f"{text.size(report.root_bytes)} of these, one for each commit; gc trims them after an hour"),
+            ("ratio", f"{text.share(report.stored_bytes, report.logical_bytes)} stored / logical"),
             ("packs", f"{report.n_packs:,}"),
             ("chunks", f"{report.n_chunks:,}"),
         ]
     )
+    if report.damaged_segments:
+        damaged = text.count(report.damaged_segments, "damaged segment")
+        output.note(f"{damaged}: what they alone list is not counted; checkpoints stay readable")
     if report.n_checkpoints:
         output.note(f"({NOISE_NOTE})")

@@ -112,6 +112,12 @@ def note(message: str) -> None:
     click.echo(printable(message), err=True)
 
 
+def note_damaged(refs: Sequence[str]) -> None:
+    """Say which checkpoints keep gc from its work, if any do."""
+    if refs:
+        note(f"damaged: {' '.join(refs)}: what they need cannot be read, and gc frees nothing until they are deleted")
+
+
 @contextmanager
 def working(what: str) -> Iterator[None]:
     """Show `what`, a spinner and the time on stderr, if it is a terminal and the block takes over a second."""

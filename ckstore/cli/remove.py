@@ -10,7 +10,7 @@ import click
 from ckstore import api
 from ckstore.cli import output, text
 from ckstore.cli.common import command, reading, store_argument, writing
-from ckstore.engine.reports import GcReport
+from ckstore.engine.reports import FreedReport, GcReport
 from ckstore.errors import ConflictError, UsageError
 
 
@@ -22,14 +22,15 @@ from ckstore.errors import ConflictError, UsageError
 def rm(path: str, refs: tuple[str, ...], yes: bool, dry_run: bool, as_json: bool) -> None:
     """Delete checkpoints. Their bytes stay on disk until `ckstore gc` frees those that no other checkpoint needs.
 
-    JSON: dry_run, deleted: [the checkpoint as in `ls`], exclusive_bytes: what gc can free for it.
+    JSON: dry_run, deleted: [the checkpoint as in `ls`], exclusive_bytes: what gc can free for it, damaged: [ref] of
+    checkpoints whose needs cannot be read.
     """
     with reading(path) if dry_run else writing(path) as store:
         doomed = _resolved(store, refs)
         with output.working("adding up"):
-            freeable_bytes = store.freed_by(doomed)
+            freed = store.freed_by(doomed)
         if not as_json:
-            _announce(doomed, freeable_bytes)
+            _announce(doomed, freed)
         if not dry_run and not (yes or _agreed(as_json)):
             output.note("nothing deleted")
             return
@@ -37,7 +38,7 @@ def rm(path: str, refs: tuple[str, ...], yes: bool, dry_run: bool, as_json: bool
             store.delete(checkpoint.id)
     if as_json:
         deleted = [checkpoint.to_dict() for checkpoint in doomed]
-        output.print_json({"dry_run": dry_run, "deleted": deleted, "exclusive_bytes": freeable_bytes})
+        output.print_json({"dry_run": dry_run, "deleted": deleted, **freed.to_dict()})
     elif not dry_run:
         click.echo(f"deleted {text.count(len(doomed), 'checkpoint')}; `ckstore gc {path}` frees the space")
 
@@ -52,10 +53,11 @@ def _resolved(store: api.Store, refs: Sequence[str]) -> list[api.Checkpoint]:
     return list(found.values())
 
 
-def _announce(doomed: Sequence[api.Checkpoint], freeable_bytes: int) -> None:
+def _announce(doomed: Sequence[api.Checkpoint], freed: FreedReport) -> None:
     for checkpoint in doomed:
         click.echo(f"{checkpoint.ref}  {checkpoint.id[:12]}  {text.moment(checkpoint.time)}")
-    click.echo(f"deleting frees {text.size(freeable_bytes)}; what else they use, other checkpoints need too")
+    click.echo(f"deleting frees {text.size(freed.exclusive_bytes)}; what else they use, other checkpoints need too")
+    output.note_damaged(freed.damaged)
 
 
 def _agreed(as_json: bool) -> bool:
@@ -78,7 +80,8 @@ def _agreed(as_json: bool) -> bool:
 def gc(path: str, dry_run: bool, grace: float, as_json: bool) -> None:
     """Free the bytes that no checkpoint needs. Safe while others save and load.
 
-    JSON: dry_run, condemned_objects, condemned_bytes, deleted_objects, freed_bytes, waiting_writers.
+    JSON: dry_run, condemned_objects, condemned_bytes, deleted_objects, freed_bytes, waiting_writers,
+    dropped_segments, unjudged_leases.
     """
     with reading(path) if dry_run else writing(path) as store:
         if dry_run or not as_json:
@@ -105,3 +108,9 @@ def _print_freed(report: GcReport, path: str) -> None:
     if report.waiting_writers:
         waiting = text.count(report.waiting_writers, "writer is", "writers are")
         output.note(f"{waiting} still at work on older data: run `ckstore gc {path}` again when done")
+    if report.dropped_segments:
+        dropped = text.count(report.dropped_segments, "damaged segment")
+        output.note(f"{dropped} dropped: all chunks stay readable, future saves may store some of them again")
+    if report.unjudged_leases:
+        leases = text.count(report.unjudged_leases, "writer of another host", "writers of other hosts")
+        output.note(f"{leases} may be dead or alive: `ckstore gc {path} --grace 60` watches long enough to tell")

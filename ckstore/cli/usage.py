@@ -27,8 +27,8 @@ def du(path: str, as_json: bool) -> None:
     `stored` is what saving it added. `exclusive` is what deleting that checkpoint alone would free: the rest is shared
     with others. Dead bytes belong to no checkpoint; `ckstore gc` frees them.
 
-    JSON: total_bytes, dead_bytes, checkpoints: [{id, ref, stored_bytes, exclusive_bytes}], runs: [{run, n_checkpoints,
-    logical_bytes, stored_bytes}].
+    JSON: total_bytes, dead_bytes, checkpoints: [{id, ref, stored_bytes, exclusive_bytes, damaged}], runs: [{run,
+    n_checkpoints, logical_bytes, stored_bytes}].
     """
     with reading(path) as store, output.working("adding up"):
         usage, runs = store.usage(), store.stats().runs
@@ -40,12 +40,14 @@ def du(path: str, as_json: bool) -> None:
         output.print_table(_COLUMNS, [_row(known.get(used.id), used) for used in usage.checkpoints])
         click.echo()
     output.print_pairs(_totals(usage, runs))
+    output.note_damaged([used.ref for used in usage.checkpoints if used.damaged])
 
 
 def _row(checkpoint: api.Checkpoint | None, used: CheckpointUsage) -> list[str]:
     """checkpoint: None if it was deleted between the two looks at the store."""
     tags, logical = (" ".join(checkpoint.tags), text.size(checkpoint.logical_bytes)) if checkpoint else ("", "-")
-    return [used.ref, tags, logical, text.size(used.stored_bytes), text.size(used.exclusive_bytes)]
+    exclusive = "damaged" if used.damaged else text.size(used.exclusive_bytes)
+    return [used.ref, tags, logical, text.size(used.stored_bytes), exclusive]
 
 
 def _totals(usage: UsageReport, runs: list[RunStats]) -> list[tuple[str, str]]:

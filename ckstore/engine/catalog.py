@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 
 import msgspec
 
-from ckstore.errors import CheckpointNotFound, ConflictError, RefMoved, RefNotFound, UsageError
+from ckstore.errors import UNREADABLE, CheckpointNotFound, ConflictError, RefMoved, RefNotFound, UsageError
+from ckstore.format.limits import PAGE_ENTRIES
 from ckstore.format.names import CATALOG
 from ckstore.format.records import CatalogPage, CatalogRef, Entry, Root
 from ckstore.store.repository import Repository
+from ckstore.store.roots import LASTING_BYTES, lasting_bytes
 from ckstore.store.writer import Writer
 
 INLINE_ENTRIES = 32
-INLINE_BYTES = 40 << 10
-PAGE_ENTRIES = 256
-MAX_ENTRY_BYTES = 16 << 10
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _HEX = re.compile(r"[0-9a-f]+")
 MIN_PREFIX = 6
 
@@ -32,6 +31,14 @@ def entries(repo: Repository, root: Root) -> Iterator[Entry]:
     yield from reversed(root.inline)
     for ref in reversed(root.catalog):
         yield from reversed(repo.objects.catalog(ref.page).entries)
+
+
+def readable(repo: Repository, root: Root) -> Iterator[Entry]:
+    """As entries(), without those in pages that cannot be read: damage to old entries must not stop a save."""
+    yield from reversed(root.inline)
+    for ref in reversed(root.catalog):
+        with suppress(*UNREADABLE):
+            yield from reversed(repo.objects.catalog(ref.page).entries)
 
 
 def by_id(repo: Repository, root: Root, checkpoint_id: bytes) -> Entry:
@@ -51,7 +58,7 @@ def resolve(repo: Repository, root: Root, ref: str) -> Entry:
     elif "@" in ref:
         found = _in_run(repo, root, *ref.rsplit("@", 1))
     else:
-        found = _tagged(repo, root, ref) or _prefixed(repo, root, ref)
+        found = tagged(repo, root, ref) or _prefixed(repo, root, ref)
     if found is None:
         raise RefNotFound(f"no checkpoint is named {ref!r}; `ckstore ls` lists what there is", ref=ref)
     return found
@@ -79,7 +86,8 @@ def _best(mine: Iterator[Entry], metric: str, sign: float) -> Entry | None:
     return best
 
 
-def _tagged(repo: Repository, root: Root, tag: str) -> Entry | None:
+def tagged(repo: Repository, root: Root, tag: str) -> Entry | None:
+    """The checkpoint that has a tag."""
     return next((entry for entry in entries(repo, root) if tag in entry.tags), None)
 
 
@@ -92,39 +100,31 @@ def _prefixed(repo: Repository, root: Root, prefix: str) -> Entry | None:
     return found[0] if found else None
 
 
-def check_run(run: str) -> None:
-    """Raise UsageError unless `run` may name a run."""
-    if not isinstance(run, str) or not _NAME.fullmatch(run):
-        raise UsageError(f"bad run name {run!r}: use 1-128 letters, digits and ._/-, the first a letter or digit")
-
-
-def check_tag(tag: str) -> None:
-    """Raise UsageError unless `tag` may name a checkpoint."""
-    if not isinstance(tag, str) or not _NAME.fullmatch(tag):
-        raise UsageError(f"bad tag {tag!r}: use 1-128 letters, digits and ._/-, the first a letter or digit")
-    if tag == "latest" or _HEX.fullmatch(tag):
-        raise UsageError(f"bad tag {tag!r}: it would read as a reference of another kind")
-
-
-def check_entry(entry: Entry) -> None:
-    """Raise UsageError if metrics, tags and meta are too much for the catalog."""
-    try:
-        size = len(msgspec.msgpack.encode(entry))
-    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
-        raise UsageError(f"metrics, tags and meta must be plain values: {error}") from error
-    if size > MAX_ENTRY_BYTES:
-        raise UsageError(f"metrics, tags and meta take {size} of at most {MAX_ENTRY_BYTES} bytes: save them as state")
-
-
 def append(repo: Repository, writer: Writer, root: Root, entry: Entry) -> Root:
-    """`root` with one more, newest entry; the oldest inline entries move to a page when there are many."""
-    inline, catalog = [*root.inline, entry], list(root.catalog)
-    sizes = [len(msgspec.msgpack.encode(item)) for item in inline]
-    if len(inline) > INLINE_ENTRIES or sum(sizes) > INLINE_BYTES:
-        moved, inline = inline[: len(inline) // 2], inline[len(inline) // 2 :]
-        if catalog and catalog[-1].n_entries + len(moved) <= PAGE_ENTRIES:
-            moved = [*repo.objects.catalog(catalog.pop().page).entries, *moved]
-        catalog.append(_put_page(writer, moved))
+    """`root` with one more, newest entry, which stays inline."""
+    return _rolled(repo, writer, msgspec.structs.replace(root, inline=[*root.inline, entry]))
+
+
+def _rolled(repo: Repository, writer: Writer, root: Root) -> Root:
+    """`root`, its oldest inline entries moved to a page if they are too many or make it too large.
+
+    The newer half stays, or of it what takes half the room, so that not every commit has to move some.
+    """
+    if len(root.inline) <= INLINE_ENTRIES and lasting_bytes(root) <= LASTING_BYTES:
+        return root
+    sizes = [len(msgspec.msgpack.encode(entry)) for entry in root.inline]
+    room = (LASTING_BYTES - lasting_bytes(root) + sum(sizes)) // 2
+    at = len(sizes) // 2
+    while at < len(sizes) - 1 and sum(sizes[at:]) > room:
+        at += 1
+    moved, inline, catalog = root.inline[:at], root.inline[at:], list(root.catalog)
+    if not moved:
+        return root
+    if catalog and catalog[-1].n_entries + len(moved) <= PAGE_ENTRIES:
+        with suppress(*UNREADABLE):  # a damaged page stays as it is, and another is begun
+            moved = [*repo.objects.catalog(catalog[-1].page).entries, *moved]
+            catalog.pop()
+    catalog.append(_put_page(writer, moved))
     return msgspec.structs.replace(root, inline=inline, catalog=catalog)
 
 
@@ -134,7 +134,7 @@ def change(
     """`root` with one entry edited, or removed where `edit` returns None; raises CheckpointNotFound."""
     inline = _edited(root.inline, checkpoint_id, edit)
     if inline is not None:
-        return msgspec.structs.replace(root, inline=inline)
+        return _rolled(repo, writer, msgspec.structs.replace(root, inline=inline))
     for i, ref in enumerate(root.catalog):
         page = _edited(repo.objects.catalog(ref.page).entries, checkpoint_id, edit)
         if page is not None:
@@ -153,6 +153,14 @@ def _edited(old: list[Entry], checkpoint_id: bytes, edit: Callable[[Entry], Entr
 
 def _put_page(writer: Writer, page: list[Entry]) -> CatalogRef:
     return CatalogRef(writer.put(CATALOG, CatalogPage(page)), len(page))
+
+
+def check_free(repo: Repository, root: Root, tags: Collection[str]) -> None:
+    """Raise RefMoved if one of `tags` names a checkpoint already."""
+    for entry in readable(repo, root) if tags else ():
+        for tag in entry.tags:
+            if tag in tags:
+                raise taken(tag, entry)
 
 
 def taken(tag: str, entry: Entry) -> RefMoved:

@@ -10,6 +10,8 @@ from ckstore.format.closure import Row
 from ckstore.format.frame import Frame, parse
 from ckstore.store.repository import Repository
 
+Logical = bytes | bytearray | memoryview
+"""The bytes of a chunk."""
 GAP_BYTES = 64 << 10
 """Frames at most this far apart in a pack are read in one go."""
 
@@ -51,11 +53,12 @@ class Decoder:
     """Decodes rows of one closure. Not shared between threads."""
 
     def __init__(
-        self, repo: Repository, rows: Sequence[Row], known: Callable[[bytes], bytes | bytearray | memoryview | None] | None = None
+        self, repo: Repository, rows: Sequence[Row], known: Callable[[bytes], Logical | None] | None = None
     ) -> None:
         self._repo, self._rows, self._known = repo, rows, known
         self._stored: dict[tuple[str, int], memoryview] = {}
-        self._kept: dict[int, bytes | bytearray | memoryview] = {}
+        self._kept: dict[int, Logical] = {}
+        self._spares = [bytearray(), bytearray()]
 
     def prefetch(self, targets: Sequence[int]) -> None:
         """Read the frames of `targets` and their bases now, in as few reads as can be."""
@@ -63,22 +66,49 @@ class Decoder:
         self._stored = read_frames(self._repo, rows)
         self._kept.clear()
 
-    def keep(self, i: int, data: bytes | bytearray | memoryview) -> None:
+    def keep(self, i: int, data: Logical) -> None:
         """Remember the logical bytes of a row that others of this batch are based on."""
         self._kept[i] = data
 
-    def chunk(self, i: int) -> bytes | bytearray | memoryview:
+    def chunk(self, i: int) -> Logical:
         """Logical bytes of row i: remembered, known to the caller, or decoded. Not verified against the id."""
         row = self._rows[i]
-        known = self._kept.get(i) or (self._known(row.chunk_id) if self._known else None)
-        if known is not None:
-            return known
+        remembered = self._remembered(i)
+        if remembered is not None:
+            return remembered
         out = bytearray(row.logical_bytes)
         self.into(i, memoryview(out))
         return out
 
+    def _remembered(self, i: int) -> Logical | None:
+        kept = self._kept.get(i)
+        return kept if kept is not None or self._known is None else self._known(self._rows[i].chunk_id)
+
     def into(self, i: int, out: memoryview) -> None:
         """Decode row i into `out`, which has its logical size. Raises CorruptError naming the frame."""
+        chain = self._chain(i)
+        bases = [memoryview(self.chunk(base)) for base in self._rows[chain[0]].bases]
+        for n, link in enumerate(chain):
+            target = out if link == i else self._spare(n % 2, self._rows[link].logical_bytes)
+            self._decode(link, bases, target)
+            bases = [target]
+
+    def _chain(self, i: int) -> list[int]:
+        """Row i and what it is a delta of, the last first, down to a row that has other than one base to be decoded.
+
+        So that a chain takes the memory of two chunks, however long it is.
+        """
+        chain = [i]
+        while len(bases := self._rows[chain[-1]].bases) == 1 and self._remembered(bases[0]) is None:
+            chain.append(bases[0])
+        return chain[::-1]
+
+    def _spare(self, number: int, n_bytes: int) -> memoryview:
+        if len(self._spares[number]) < n_bytes:
+            self._spares[number] = bytearray(n_bytes)
+        return memoryview(self._spares[number])[:n_bytes]
+
+    def _decode(self, i: int, bases: Sequence[memoryview], out: memoryview) -> None:
         row = self._rows[i]
         what = row_name(row)
         frame = self._frame(row)
@@ -86,7 +116,6 @@ class Decoder:
             raise IntegrityError(f"{what}: holds another chunk than the closure says", object=what)
         if [base.chunk_id for base in frame.bases] != [self._rows[base].chunk_id for base in row.bases]:
             raise IntegrityError(f"{what}: has other bases than the closure says", object=what)
-        bases = [memoryview(self.chunk(base)) for base in row.bases]
         try:
             decode_into(frame.codec, frame.params, memoryview(frame.payload), bases, out)
         except CkError as error:

@@ -19,7 +19,7 @@ from ckstore.engine.closures import Found
 from ckstore.engine.decode import Decoder
 from ckstore.engine.parent import Chain, Known, Parent, frame_cost
 from ckstore.engine.session import Session
-from ckstore.errors import CorruptError, IntegrityError
+from ckstore.errors import UNREADABLE, IntegrityError
 from ckstore.format.frame import MAX_DEPTH, RAW, ROLE_MASTER, ROLE_PREVIOUS, Base, Frame
 from ckstore.format.records import Root
 from ckstore.format.segment import SegmentRow
@@ -80,11 +80,8 @@ class Encoder:
         return any(row.pack.name in self.live_packs for row in self._places(chunk_id))
 
     def _places(self, chunk_id: bytes) -> list[SegmentRow]:
-        """Where the segments say a chunk lies. They serve deduplication only: a damaged one must not stop a save."""
-        try:
-            return list(self.session.repo.segments.find(self.root, chunk_id))
-        except CorruptError:
-            return []
+        """Where the segments say a chunk lies."""
+        return list(self.session.repo.segments.find(self.root, chunk_id))
 
     def _quick(self, data: Bytes | bytes | bytearray | memoryview) -> bytes:
         return xxhash.xxh3_128_digest(data, seed=self.root.hash_seed)
@@ -98,7 +95,7 @@ class Encoder:
         if row is not None:
             return Outcome(slot, chunk_id, quick, row=row)
         chain = self._find(chunk_id, MAX_DEPTH // 2)
-        if chain is not None:
+        if chain is not None and self._frames(chain) < MAX_DEPTH:  # a rounding may come on top
             return Outcome(slot, chunk_id, quick, found=tuple(chain))
         frame = self._encode(slot, data, chunk_id, known, held)
         self.session.bases.replace(known.chunk_id if known else None, chunk_id, data)
@@ -114,7 +111,7 @@ class Encoder:
                 return None  # frames that name each other as bases could branch without end
             try:
                 frame = self.session.repo.packs.frame(where.pack.name, where.offset, where.frame_bytes)
-            except CorruptError:
+            except UNREADABLE:
                 continue  # a damaged copy is no reason not to save a good one
             if frame.chunk_id == chunk_id and (chain := self._find_bases(frame, depth, budget)) is not None:
                 return [*chain, Found(where, tuple(base.chunk_id for base in frame.bases))]
@@ -129,6 +126,14 @@ class Encoder:
                     return None
                 chain.extend(more)
         return chain
+
+    def _frames(self, chain: list[Found]) -> int:
+        """How many frames the last chunk of a found chain is decoded from, those of the parent below it included."""
+        frames: dict[bytes, int] = {}
+        for found in chain:
+            below = (frames.get(base) or self.parent.chains[self.parent.row_of[base]].frames for base in found.base_ids)
+            frames[found.where.chunk_id] = 1 + sum(below)
+        return frames[chain[-1].where.chunk_id]
 
     def _encode(self, slot: Slot, data: Bytes, chunk_id: bytes, known: Known | None, held: _Held | None) -> Frame:
         references, ids = [], []
@@ -168,14 +173,15 @@ class Encoder:
             return cached
         try:
             base = Decoder(self.session.repo, self.parent.rows, self.session.bases.get).chunk(known.row)
-        except CorruptError:
+        except UNREADABLE:
             return None  # the parent is damaged: this checkpoint must not depend on it
         return base if self._quick(base) == known.quick_hash else None
 
 
 def job_bytes(job: Job) -> int:
-    """Memory that a job holds at most: every chunk as it is, its base, its frame, and decoded again."""
-    return 4 * sum(slot.stop - slot.start for slot in job)
+    """Memory that a job holds at most: every chunk as it is, its base, two more of the base's chain, its frame, and
+    decoded again."""
+    return 6 * sum(slot.stop - slot.start for slot in job)
 
 
 def _compare(slot: Slot, data: Bytes, encoded: Encoded, references: list[Reference]) -> None:

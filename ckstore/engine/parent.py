@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ckstore.errors import CorruptError
 from ckstore.format import closure, manifest
@@ -15,6 +15,7 @@ from ckstore.format.names import CLOSURE, MANIFEST
 from ckstore.format.records import ClosurePage, Entry, ManifestPage, ObjectRef, PageRef, TensorRow
 from ckstore.store.objects import held_by
 from ckstore.store.repository import Repository
+from ckstore.tensor import Path
 
 COST_SLOPE = 2
 """A frame of half its logical bytes counts as dense. `python -m bench storage`: with 8 here, a chain of quarter-size
@@ -53,11 +54,6 @@ def chains(rows: Sequence[Row]) -> list[Chain]:
     return found
 
 
-def hashable(path: Sequence[Any]) -> tuple[Any, ...]:
-    """A path as a dict key in which 1, 1.0 and True differ."""
-    return tuple((type(key).__name__, tuple(key) if isinstance(key, list) else key) for key in path)
-
-
 @dataclass(frozen=True)
 class Parent:
     """A checkpoint as the base of the next. An absent parent has no rows."""
@@ -81,14 +77,14 @@ class Parent:
         return chains(self.rows)
 
     @cached_property
-    def _tensors(self) -> dict[tuple[Any, ...], tuple[TensorRow, ChunkColumns]]:
-        return {hashable(row.path): (row, columns) for row, columns in self.table if isinstance(row, TensorRow)}
+    def _tensors(self) -> dict[Path, tuple[TensorRow, ChunkColumns]]:
+        return {row.path: (row, columns) for row, columns in self.table if isinstance(row, TensorRow)}
 
-    def tensor(self, path: Sequence[Any]) -> tuple[TensorRow, ChunkColumns] | None:
+    def tensor(self, path: Path) -> tuple[TensorRow, ChunkColumns] | None:
         """The tensor at this path, if there is one."""
-        return self._tensors.get(hashable(path))
+        return self._tensors.get(path)
 
-    def chunk(self, path: Sequence[Any], index: int) -> Known | None:
+    def chunk(self, path: Path, index: int) -> Known | None:
         """The chunk at this path and position, if there is one."""
         row, columns = self.tensor(path) or (None, ChunkColumns())
         if row is None or index >= columns.n_chunks:

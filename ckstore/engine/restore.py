@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from blake3 import blake3
 
 from ckstore.engine import catalog
 from ckstore.engine.decode import Decoder, row_name
-from ckstore.engine.parent import hashable, load_closure, load_manifest
+from ckstore.engine.parent import load_closure, load_manifest
 from ckstore.engine.session import Session
 from ckstore.errors import CheckpointDeleted, CheckpointNotFound, CorruptError, IntegrityError, MissingObjectError
 from ckstore.format.closure import Row
-from ckstore.format.manifest import ChunkColumns, ManifestRow, Table, chunk_bytes, tensor_bytes
+from ckstore.format.manifest import ChunkColumns, Table, chunk_bytes, tensor_bytes
 from ckstore.format.records import Entry, TensorRow
 from ckstore.tensor import Destination, Path, dotted
 
 BATCH_BYTES = 8 << 20
-"""Stored and logical bytes that one worker holds at a time."""
+ALL_BATCHES_BYTES = 64 << 20
+"""Stored and logical bytes of the chunks that a worker takes at once: at most so many, and all workers together so
+many. A chunk whose chain alone takes more is a batch of its own."""
 
 Wanted = Sequence[tuple[Path, Destination]]
 """Tensors to fill, by path."""
@@ -37,85 +38,99 @@ class Target(NamedTuple):
     stop: int
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A checkpoint's manifest, read."""
+class Batch(NamedTuple):
+    """Chunks for one worker, and what they hold: all stored bytes where they fit, else a frame at a time."""
 
-    entry: Entry
-    table: Table
+    targets: list[Target]
+    held_bytes: int
+    largest_bytes: int
 
     @property
-    def rows(self) -> list[ManifestRow]:
-        """Its rows in tree order."""
-        return [row for row, _ in self.table]
+    def cost(self) -> int:
+        """Memory that work on it holds: frames, two chunks of a chain, the chunk itself, and the codec's buffers."""
+        return min(self.held_bytes, BATCH_BYTES) + 4 * self.largest_bytes
 
 
 def reading(session: Session, entry: Entry, work: Callable[[Entry], _T]) -> _T:
     """`work(entry)`, again with the entry's new closure if a gc moved what it needed meanwhile.
 
-    Raises CheckpointDeleted if the checkpoint is gone, MissingObjectError if the store lacks what it names.
+    Raises CheckpointDeleted if the checkpoint is gone, MissingObjectError if the store lacks what it names. Whatever is
+    raised, its `overwritten` lists all tensors that any attempt had touched by then.
     """
-    number = session.repo.root().number
+    touched: set[str] = set()
     while True:
         try:
             return work(entry)
-        except MissingObjectError:
-            root = session.repo.root()
-            try:
-                entry = catalog.by_id(session.repo, root, entry.id)
-            except CheckpointNotFound as gone:
-                name = f"{entry.run}@{entry.step}"
-                raise CheckpointDeleted(f"{name} was deleted while it was being read") from gone
-            if root.number == number:
+        except BaseException as error:
+            touched.update(getattr(error, "overwritten", ()))
+            error.overwritten = sorted(touched)  # type: ignore[attr-defined]  # documented in Store.load
+            if not isinstance(error, MissingObjectError):
                 raise
-            number = root.number
+            fresh = _again(session, entry, sorted(touched))
+            if (fresh.manifest, fresh.closure) == (entry.manifest, entry.closure):
+                raise  # the newest root names what is not there
+            entry = fresh
 
 
-def load(session: Session, entry: Entry) -> Loaded:
+def _again(session: Session, entry: Entry, overwritten: list[str]) -> Entry:
+    """`entry` as the newest root has it."""
+    repo = session.repo
+    try:
+        return repo.at_newest(lambda root: catalog.by_id(repo, root, entry.id))
+    except CheckpointNotFound as gone:
+        message = f"{entry.run}@{entry.step} was deleted while it was being read"
+        raise CheckpointDeleted(message, overwritten=overwritten) from gone
+
+
+def load(session: Session, entry: Entry) -> Table:
     """Read the manifest of a checkpoint."""
-    table, _ = load_manifest(session.repo, entry, session.repo.root().chunk_elements)
-    return Loaded(entry, table)
+    return load_manifest(session.repo, entry, session.repo.root().chunk_elements)[0]
 
 
-def restore(session: Session, entry: Entry, loaded: Loaded, wanted: Wanted, verify: bool = True) -> None:
-    """Fill the destinations of some tensors of a checkpoint. Raises CorruptError naming pack and tensor;
-    its `overwritten` lists the tensors that had been touched by then.
+def restore(session: Session, entry: Entry, table: Table, wanted: Wanted, verify: bool = True) -> None:
+    """Fill the destinations of some tensors of a checkpoint. Raises CorruptError naming pack and tensor; whatever is
+    raised, its `overwritten` lists the tensors that had been touched by then.
 
     verify: compare every chunk with its BLAKE3 id; without, only the checks of the stored bytes are made.
     """
     rows, _ = load_closure(session.repo, entry)
     begun: set[str] = set()
 
-    def fill(batch: list[Target]) -> None:
+    limit = min(BATCH_BYTES, ALL_BATCHES_BYTES // session.n_threads)
+
+    def fill(batch: Batch) -> None:
         decoder = Decoder(session.repo, rows)
-        decoder.prefetch([target.row for target in batch])
-        bases = {base for target in batch for base in rows[target.row].bases}
-        for target in batch:
-            begun.add(dotted(tuple(target.tensor.path)))
+        if batch.held_bytes <= limit:
+            decoder.prefetch([target.row for target in batch.targets])
+        bases = {base for target in batch.targets for base in rows[target.row].bases}
+        for target in batch.targets:
+            begun.add(dotted(target.tensor.path))
             _fill(decoder, rows[target.row], target, verify, keep=target.row in bases)
 
-    targets = _targets(loaded, rows, wanted, begun, session.repo.root().chunk_elements)
     try:
-        for _ in session.map(fill, _batches(targets, rows), lambda _: 2 * BATCH_BYTES):
+        targets = _targets(entry, table, rows, wanted, begun, session.repo.root().chunk_elements)
+        for _ in session.map(fill, _batches(targets, rows, limit), lambda batch: batch.cost):
             pass
-    except CorruptError as error:
+    except BaseException as error:
         error.overwritten = sorted(begun)  # type: ignore[attr-defined]  # documented in Store.load
         raise
     finally:
         session.repo.packs.close_idle()
 
 
-def _targets(loaded: Loaded, rows: Sequence[Row], wanted: Wanted, begun: set[str], chunk_elements: int) -> list[Target]:
+def _targets(
+    entry: Entry, table: Table, rows: Sequence[Row], wanted: Wanted, begun: set[str], chunk_elements: int
+) -> list[Target]:
     """Every chunk of the wanted tensors in the order in which they were stored; inline tensors are filled at once."""
     number = {row.chunk_id: i for i, row in enumerate(rows)}
-    tensors = {hashable(row.path): (row, columns) for row, columns in loaded.table if isinstance(row, TensorRow)}
+    tensors = {row.path: (row, columns) for row, columns in table if isinstance(row, TensorRow)}
     targets: list[Target] = []
     for path, destination in wanted:
-        row, columns = tensors[hashable(path)]
+        row, columns = tensors[path]
         if row.inline is not None:
-            _put(destination, 0, memoryview(row.inline))
             begun.add(dotted(path))
-        targets.extend(_tensor_targets(row, columns, destination, number, chunk_elements, loaded.entry))
+            _put(destination, 0, memoryview(row.inline))
+        targets.extend(_tensor_targets(row, columns, destination, number, chunk_elements, entry))
     return sorted(targets, key=lambda target: target.row)
 
 
@@ -127,32 +142,39 @@ def _tensor_targets(
     for i in range(columns.n_chunks):
         where = number.get(columns.chunk_id(i))
         if where is None:
-            name = dotted(tuple(row.path))
+            name = dotted(row.path)
             raise CorruptError(f"closure {entry.closure.name} lacks chunk {i} of tensor {name}", object=name)
         yield Target(where, row, destination, i * size, min(n_bytes, (i + 1) * size))
 
 
-def _batches(targets: Sequence[Target], rows: Sequence[Row]) -> Iterator[list[Target]]:
+def _batches(targets: Sequence[Target], rows: Sequence[Row], limit: int) -> Iterator[Batch]:
     batch: list[Target] = []
-    held = 0
+    chains, held, largest = _chain_bytes(rows), 0, 0
     for target in targets:
-        same = batch and batch[-1].row == target.row
-        cost = 0 if same else rows[target.row].logical_bytes + _chain_bytes(rows, target.row)
-        if batch and not same and held + cost > BATCH_BYTES:
-            yield batch
-            batch, held = [], 0
+        if not batch or batch[-1].row != target.row:
+            stored, logical = chains[target.row]
+            cost = stored + rows[target.row].logical_bytes
+            if batch and held + cost > limit:
+                yield Batch(batch, held, largest)
+                batch, held, largest = [], 0, 0
+            held, largest = held + cost, max(largest, logical)
         batch.append(target)
-        held += cost
     if batch:
-        yield batch
+        yield Batch(batch, held, largest)
 
 
-def _chain_bytes(rows: Sequence[Row], i: int) -> int:
-    return rows[i].frame_bytes + sum(_chain_bytes(rows, base) for base in rows[i].bases)
+def _chain_bytes(rows: Sequence[Row]) -> list[tuple[int, int]]:
+    """For each row, of all frames that it is decoded from: their stored bytes, the logical bytes of the largest."""
+    found: list[tuple[int, int]] = []
+    for row in rows:
+        below = [found[base] for base in row.bases]
+        stored = row.frame_bytes + sum(stored for stored, _ in below)
+        found.append((stored, max([row.logical_bytes, *(largest for _, largest in below)])))
+    return found
 
 
 def _fill(decoder: Decoder, row: Row, target: Target, verify: bool, keep: bool) -> None:
-    what = f"{row_name(row)} (tensor {dotted(tuple(target.tensor.path))}, bytes {target.start}-{target.stop})"
+    what = f"{row_name(row)} (tensor {dotted(target.tensor.path)}, bytes {target.start}-{target.stop})"
     if row.logical_bytes != target.stop - target.start:
         raise IntegrityError(f"{what}: holds {row.logical_bytes} bytes", object=what)
     window = target.destination.window(target.start, target.stop)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
 from ckstore.engine import catalog, chunking
 from ckstore.engine.closures import ClosureBuilder
 from ckstore.engine.encode import Encoder, Outcome, job_bytes
+from ckstore.engine.labels import Intent
 from ckstore.engine.parent import Parent
 from ckstore.engine.session import Session
-from ckstore.errors import CorruptError, UsageError
-from ckstore.format import closure, manifest
+from ckstore.errors import UNREADABLE, UsageError
+from ckstore.format import closure, envelope, manifest
 from ckstore.format.manifest import ChunkColumns, Table
 from ckstore.format.names import CLOSURE, MANIFEST
 from ckstore.format.records import (
+    EMPTY,
     Closure,
     Entry,
     Manifest,
@@ -38,28 +38,19 @@ from ckstore.tensor import TensorView
 StateRow = NodeRow | ValueRow | TensorView
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """What the caller wants to be known of a checkpoint. parent: "auto", None or a reference."""
-
-    run: str = "main"
-    step: int | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    tags: tuple[str, ...] = ()
-    meta: dict[str, Any] = field(default_factory=dict)
-    parent: str | None = "auto"
-
-
 def save(session: Session, state: Sequence[StateRow], intent: Intent) -> Entry:
     """Save a flattened state as a new checkpoint. DURABLE when it returns; on any error nothing was published.
 
     Raises UsageError, ConflictError (a tag is taken), CorruptError, StorageError.
     """
-    return until_not_expired(lambda: _attempt(session, state, intent))
+    with session.uninterrupted() as mine:
+        return until_not_expired(lambda: _attempt(mine, state, intent))
 
 
 def _attempt(session: Session, state: Sequence[StateRow], intent: Intent) -> Entry:
     with session.repo.writer() as writer:
+        catalog.check_free(session.repo, writer.root, intent.tags)
+        step = _step(session, writer.root, intent)
         views = [row for row in state if isinstance(row, TensorView)]
         base, parent = _parent(session, writer.root, intent)
         session.bases.keep_only(parent.row_of.__contains__)
@@ -74,8 +65,8 @@ def _attempt(session: Session, state: Sequence[StateRow], intent: Intent) -> Ent
                 columns[outcome.slot.tensor].add(outcome)
         pack_refs = packs.finish()
         table = _table(state, columns)
-        entry, made = _put(session, writer, intent, base, parent, table, builder, pack_refs)
-        root = _commit(session, writer, builder, parent, entry, pack_refs, intent)
+        entry, made = _put(writer, intent, step, base, parent, table, builder, pack_refs)
+        root = _commit(session, writer, builder, made, entry, pack_refs, intent)
     session.repo.packs.close_idle()
     saved = root.inline[-1] if root.inline[-1].id == entry.id else entry
     session.remember(saved, made)
@@ -88,10 +79,10 @@ def _parent(session: Session, root: Root, intent: Intent) -> tuple[Entry | None,
     if intent.parent != "auto":
         entry = catalog.resolve(session.repo, root, intent.parent)
         return entry, session.parent(entry)
-    newest = next((entry for entry in catalog.entries(session.repo, root) if entry.run == intent.run), None)
+    newest = next((entry for entry in catalog.readable(session.repo, root) if entry.run == intent.run), None)
     try:
         return newest, session.parent(newest) if newest else Parent()
-    except CorruptError:
+    except UNREADABLE:
         return None, Parent()  # damage to an old checkpoint must not stop the training: this one stands alone
 
 
@@ -130,76 +121,75 @@ def _table(state: Sequence[StateRow], columns: list[_Columns]) -> Table:
         n_chunks, shape = len(mine.ids), list(row.shape)
         inline = None if n_chunks else bytes(row.read(0, row.nbytes))
         shards = [Shard([0] * len(shape), shape, n_chunks)] if n_chunks else []
-        tensor = TensorRow(list(row.path), row.kind, row.dtype, shape, row.attrs, inline, shards)
+        tensor = TensorRow(row.path, row.kind, row.dtype, shape, row.attrs, inline, shards)
         table.append((tensor, ChunkColumns(b"".join(mine.ids), b"".join(mine.hashes))))
     return table
 
 
 def _put(
-    session: Session, writer: Writer, intent: Intent, base: Entry | None, parent: Parent, table: Table,
+    writer: Writer, intent: Intent, step: int, base: Entry | None, parent: Parent, table: Table,
     builder: ClosureBuilder, packs: Sequence[ObjectRef],
 ) -> tuple[Entry, Parent]:  # fmt: skip
     """Write manifest and closure; (the entry that will name them, the new checkpoint as a parent)."""
     rows, now = builder.rows(packs), time.time_ns()
-    step = intent.step if intent.step is not None else (_last_step(session, writer.root, intent.run) + 1)
     n_bytes = sum(manifest.tensor_bytes(row) for row, _ in table if isinstance(row, TensorRow))
     pages = manifest.to_pages(table)
 
     def manifest_head(refs: list[PageRef]) -> Manifest:
-        return Manifest(intent.run, step, now, writer.write_id, n_bytes, len(table), refs, {})
+        return Manifest(intent.run, step, now, writer.write_id, n_bytes, len(table), refs, EMPTY)
 
     what, what_pages = writer.put_paged(
         MANIFEST, pages, [len(page.rows) for page in pages], parent.shared_manifest_pages, manifest_head
     )
     where_pages = closure.to_pages(rows)
-    holders = {(MANIFEST, ref.holder) for ref in what_pages if ref.holder}
 
     def closure_head(refs: list[PageRef]) -> Closure:
-        every = holders | {(CLOSURE, ref.holder) for ref in refs if ref.holder}
-        return Closure(len(rows), closure.pack_uses(rows), sorted(every), refs, {})
+        return Closure(len(rows), closure.pack_uses(rows), _holders(what_pages, refs), refs, EMPTY)
 
     n_rows = [len(page.chunk_ids) // 32 for page in where_pages]
     where, closure_pages = writer.put_paged(CLOSURE, where_pages, n_rows, parent.shared_closure_pages, closure_head)
     entry = Entry(
         id=what.digest, run=intent.run, step=step, time_ns=now, logical_bytes=n_bytes, stored_bytes=0, manifest=what,
-        closure=where, parent=base.id if base else b"", metrics=intent.metrics, tags=list(intent.tags),
-        meta=intent.meta, write_id=writer.write_id, n_tensors=sum(isinstance(row, TensorRow) for row, _ in table),
-        extra={},
+        closure=where, parent=base.id if base else b"", metrics=intent.metrics, tags=intent.tags,
+        meta=envelope.encode_map(intent.meta), write_id=writer.write_id,
+        n_tensors=sum(isinstance(row, TensorRow) for row, _ in table), extra=EMPTY,
     )  # fmt: skip
-    catalog.check_entry(entry)
     return entry, Parent(entry.id, what, where, table, rows, what_pages, closure_pages)
 
 
-def _last_step(session: Session, root: Root, run: str) -> int:
-    return next((entry.step for entry in catalog.entries(session.repo, root) if entry.run == run), -1)
+def _holders(what_pages: Sequence[PageRef], where_pages: Sequence[PageRef]) -> list[tuple[int, str]]:
+    """The older manifests and closures in which pages of a checkpoint lie."""
+    pages = [*((MANIFEST, ref) for ref in what_pages), *((CLOSURE, ref) for ref in where_pages)]
+    return sorted({(kind, ref.holder) for kind, ref in pages if ref.holder})
+
+
+def _step(session: Session, root: Root, intent: Intent) -> int:
+    if intent.step is not None:
+        return intent.step
+    mine = (entry.step for entry in catalog.readable(session.repo, root) if entry.run == intent.run)
+    step = next(mine, -1) + 1
+    if step >= 1 << 63:
+        raise UsageError(f"no step comes after {step - 1}, the last of run {intent.run!r}: give a step")
+    return step
 
 
 def _commit(
-    session: Session, writer: Writer, builder: ClosureBuilder, parent: Parent, entry: Entry,
+    session: Session, writer: Writer, builder: ClosureBuilder, made: Parent, entry: Entry,
     packs: Sequence[ObjectRef], intent: Intent,
 ) -> Root:  # fmt: skip
     fresh = builder.segment_rows(packs)
     segments = [writer.put_segment(fresh)] if fresh else []
     pack_bytes = sum(ref.n_bytes for ref in packs)
     needed = builder.needed()
-    closure_head = session.repo.objects.closure(entry.closure)
-    needed.update({(kind, name): [] for kind, name in closure_head.holders})
+    needed.update({holder: [] for holder in _holders(made.manifest_pages, made.closure_pages)})
 
     def extend(base: Root) -> Root:
-        check_tags(session, base, intent.tags)
+        catalog.check_free(session.repo, base, intent.tags)  # somebody may have taken one meanwhile
         merged = writer.merge_segments([*base.segments, *segments])
         base = msgspec.structs.replace(base, segments=merged)
         return _with_size(catalog.append(session.repo, writer, base, entry), pack_bytes + writer.added_bytes)
 
     return writer.commit(extend, needed)
-
-
-def check_tags(session: Session, root: Root, tags: Sequence[str]) -> None:
-    """Raise ConflictError if a tag is taken."""
-    for entry in catalog.entries(session.repo, root) if tags else ():
-        taken = sorted(set(tags) & set(entry.tags))
-        if taken:
-            raise catalog.taken(taken[0], entry)
 
 
 def _with_size(root: Root, other_bytes: int) -> Root:
@@ -212,16 +202,3 @@ def _with_size(root: Root, other_bytes: int) -> Root:
         if root_bytes(full) <= size:
             return sized
         size = root_bytes(full)
-
-
-def check_intent(intent: Intent) -> None:
-    """Raise UsageError for names and numbers that cannot be kept."""
-    catalog.check_run(intent.run)
-    for tag in intent.tags:
-        catalog.check_tag(tag)
-    step = intent.step
-    if step is not None and (not isinstance(step, int) or isinstance(step, bool) or not -(2**63) <= step < 2**63):
-        raise UsageError(f"step must be an integer, not {step!r}")
-    for name, value in intent.metrics.items():
-        if not isinstance(name, str) or not isinstance(value, (int, float)):
-            raise UsageError(f"metrics are numbers by name; {name!r} is {type(value).__name__}")

@@ -6,14 +6,17 @@ import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
+from contextlib import contextmanager
+from threading import RLock, local
 from typing import TypeVar
 
 from ckstore.codec.scratch import Bytes
 from ckstore.engine.parent import Parent, load_parent
 from ckstore.errors import UsageError
 from ckstore.format.records import Entry
+from ckstore.store.leases import Observer
 from ckstore.store.repository import Repository
+from ckstore.store.threads import submit
 
 BASE_CACHE_BYTES = 96 << 20
 UNDER_WAY_BYTES = 96 << 20
@@ -41,7 +44,7 @@ class BaseCache:
     def __init__(self, limit_bytes: int = BASE_CACHE_BYTES) -> None:
         self._limit, self._used = limit_bytes, 0
         self._chunks: dict[bytes, memoryview] = {}
-        self._lock = Lock()
+        self._lock = RLock()
 
     def get(self, chunk_id: bytes) -> memoryview | None:
         """The chunk, if it is here."""
@@ -63,24 +66,32 @@ class BaseCache:
             self._used = sum(map(len, self._chunks.values()))
 
 
+class _Here(local):
+    """Of the calling thread."""
+
+    busy = False
+
+
 class Session:
     """An open repository, its threads and caches. Thread-safe."""
 
     def __init__(self, repo: Repository) -> None:
         self.repo = repo
         self.bases = BaseCache()
+        self.leases = Observer(repo.fs)
         self.n_threads = thread_count()
         self._pool: ThreadPoolExecutor | None = None
+        self._closed = False
+        self._here = _Here()
         self._parents: OrderedDict[bytes, Parent] = OrderedDict()
-        self._lock = Lock()
+        self._lock = RLock()
 
     def map(self, work: Callable[[_T], _R], items: Iterable[_T], cost: Callable[[_T], int]) -> Iterator[_R]:
         """`work` on every item, results in order; the items under way cost at most UNDER_WAY_BYTES together.
 
         cost: bytes that work on an item holds until its result is taken.
         """
-        with self._lock:
-            pool = self._pool = self._pool or ThreadPoolExecutor(self.n_threads, "ckstore")
+        pool = self._threads()
         under_way: deque[tuple[Future[_R], int]] = deque()
         held = 0
         try:
@@ -89,7 +100,9 @@ class Session:
                 while under_way and (held + n_bytes > UNDER_WAY_BYTES or len(under_way) >= 2 * self.n_threads):
                     held -= under_way[0][1]
                     yield under_way.popleft()[0].result()
-                under_way.append((pool.submit(work, item), n_bytes))
+                if self._closed:
+                    raise self._is_closed()
+                under_way.append((submit(pool, work, item), n_bytes))
                 held += n_bytes
             while under_way:
                 yield under_way.popleft()[0].result()
@@ -97,6 +110,36 @@ class Session:
             for future, _ in under_way:  # after an error nobody may still be writing into the caller's memory
                 if not future.cancel():
                     future.exception()
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._closed:
+                raise self._is_closed()
+            self._pool = self._pool or ThreadPoolExecutor(self.n_threads, "ckstore")
+            return self._pool
+
+    def _is_closed(self) -> UsageError:
+        return UsageError(f"{self.repo.fs.root} was closed while it was in use: open it again")
+
+    @contextmanager
+    def uninterrupted(self) -> Iterator[Session]:
+        """This session; another one for a signal handler that interrupted what this thread does with this one.
+
+        The handler's worker threads would wait for locks that the interrupted thread holds.
+        """
+        self.repo.check_process()
+        if self._here.busy:
+            own = Session(Repository(self.repo.fs, self.repo.readonly))
+            try:
+                yield own
+            finally:
+                own.close()
+            return
+        self._here.busy = True
+        try:
+            yield self
+        finally:
+            self._here.busy = False
 
     def parent(self, entry: Entry) -> Parent:
         """The manifest and closure of `entry`, as a base for the next save."""
@@ -117,6 +160,7 @@ class Session:
     def close(self) -> None:
         """Stop the threads and let go of files."""
         with self._lock:
+            self._closed = True
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown()

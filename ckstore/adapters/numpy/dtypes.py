@@ -17,6 +17,7 @@ import ml_dtypes
 import numpy as np
 
 from ckstore.adapters.refusal import RefusedError
+from ckstore.adapters.rows import is_text
 from ckstore.errors import FormatError, UnsupportedError
 from ckstore.tensor import ITEM_BYTES
 
@@ -115,6 +116,8 @@ def _fields(dtype: DType) -> list[list[Any]]:
         field = dtype.fields[name] if dtype.fields is not None else ()
         if len(field) != 2:
             raise RefusedError(f"the field {name!r} has a title; only its name can be stored")
+        if not is_text(name):
+            raise RefusedError(f"the field name {name!r} holds lone surrogates")
         described.append([name, field[1], describe(field[0])])
     return described
 

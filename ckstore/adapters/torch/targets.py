@@ -45,8 +45,6 @@ def device_of(row: TensorRow, device: Any) -> torch.device:
 @lru_cache(16)
 def _check_device(place: torch.device) -> None:
     """Raise UsageError if no tensor can be made there."""
-    if place.type == "meta":
-        raise UsageError("device meta holds no bytes: load to another, or look at Store.leaves for names and shapes")
     try:
         torch.empty(0, device=place)
     except (AssertionError, ImportError, RuntimeError) as error:  # torch raises each of them for what is not there

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import ckstore
-from ckstore.engine import gc
+from ckstore.engine import trim
 from ckstore.format.frame import CODEC_NAMES
 from tests.golden.v1.content import CHUNK, N_TINY, describe, digest, numpy_state, torch_state
 
@@ -69,7 +69,7 @@ def check(store: ckstore.Store) -> None:
 def main() -> None:
     if STORE.exists() or EXPECTED.exists():
         sys.exit(f"{STORE} is there: golden stores are never made again")
-    gc.KEEP_ROOTS, gc.KEEP_ROOTS_S = 3, 0.0  # a store of a few files
+    trim.KEEP_ROOTS, trim.KEEP_ROOTS_S = 3, 0.0  # a store of a few files
     with ckstore.open(STORE, create=True, chunk_elements=CHUNK) as store:
         fill(store)
         store.gc(grace_s=0)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ckstore.adapters import tree
+from ckstore.format import manifest
 from ckstore.format.records import ManifestPage, NodeRow, TensorRow, ValueRow
 from ckstore.tensor import TensorView, item_bytes
 
@@ -21,7 +22,7 @@ class Saved:
     def __init__(self, state: Any, *, allow_pickle: bool = False) -> None:
         self.data: dict[Any, bytes] = {}
         page = ManifestPage([self._row(row) for row in tree.flatten(state, allow_pickle=allow_pickle)], b"", b"")
-        self.rows: Rows = msgspec.msgpack.decode(msgspec.msgpack.encode(page), type=ManifestPage).rows
+        self.rows: Rows = decoded(msgspec.msgpack.encode(page))
 
     def load(
         self, select: Sequence[str] | None = None, into: Any = None, framework: str | None = None, device: Any = None,
@@ -34,8 +35,8 @@ class Saved:
             rows, framework=framework, device=device, into=into, allow_pickle=allow_pickle, partial=partial
         )
         for row in rows:
-            if isinstance(row, TensorRow) and tree.path_of(row) in targets:
-                fill(targets[tree.path_of(row)].destination, self.data[tree.path_of(row)], item_bytes(row.dtype))
+            if isinstance(row, TensorRow) and row.path in targets:
+                fill(targets[row.path].destination, self.data[row.path], item_bytes(row.dtype))
         leaves = {path: target.finish() for path, target in targets.items()}
         if into is not None:
             return tree.into_result(rows, leaves, into, allow_pickle=allow_pickle)
@@ -43,7 +44,7 @@ class Saved:
 
     def tensor(self, *path: Any) -> TensorRow:
         """The tensor row at a path."""
-        return next(row for row in self.rows if isinstance(row, TensorRow) and tree.path_of(row) == path)
+        return next(row for row in self.rows if isinstance(row, TensorRow) and row.path == path)
 
     def _row(self, row: NodeRow | ValueRow | TensorView) -> NodeRow | ValueRow | TensorRow:
         if not isinstance(row, TensorView):
@@ -52,7 +53,13 @@ class Saved:
         pieces = [bytes(row.read(at, min(row.nbytes, at + step))) for at in range(0, row.nbytes, step)]
         self.data[row.path] = b"".join(pieces)
         assert len(self.data[row.path]) == row.nbytes
-        return TensorRow(list(row.path), row.kind, row.dtype, list(row.shape), row.attrs, None, [])
+        return TensorRow(row.path, row.kind, row.dtype, list(row.shape), row.attrs, self.data[row.path], [])
+
+
+def decoded(page: bytes) -> Rows:
+    """The rows of an encoded page, checked as the engine checks them."""
+    pages = [msgspec.msgpack.decode(page, type=ManifestPage)]
+    return [row for row, _ in manifest.from_pages(pages, "a page", 1024)]
 
 
 def fill(destination: Any, data: bytes, size: int) -> None:

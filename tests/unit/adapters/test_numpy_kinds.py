@@ -108,7 +108,7 @@ def test_long_doubles_come_back_and_their_padding_is_zeroed() -> None:
 
 
 def test_a_long_double_of_another_platform_is_refused() -> None:
-    row = TensorRow([], "numpy.ndarray", "bytes:16", [1], {"dtype": ["longdouble", 16, 112]}, None, [])
+    row = TensorRow((), "numpy.ndarray", "bytes:16", [1], {"dtype": ["longdouble", 16, 112]}, None, [])
     with pytest.raises(UnsupportedError, match="platform"):
         tree.destinations([row])
 
@@ -170,8 +170,6 @@ MALFORMED: list[tuple[str, list[int], dict[str, Any]]] = [
     ("float31", [1], {}),
     ("bytes:0", [1], {}),
     ("bytes:x", [1], {}),
-    ("float32", [-1], {}),
-    ("float32", [1] * 65, {}),
     ("float32", [2, 3], {"order": [0, 0]}),
     ("float32", [2, 3], {"order": [0]}),
     ("float32", [2, 3], {"order": "10"}),
@@ -186,9 +184,4 @@ MALFORMED: list[tuple[str, list[int], dict[str, Any]]] = [
 @pytest.mark.parametrize(("dtype", "shape", "attrs"), MALFORMED, ids=str)
 def test_malformed_rows_are_format_errors(dtype: str, shape: list[int], attrs: dict[str, Any]) -> None:
     with pytest.raises(FormatError):
-        tree.destinations([TensorRow(["a"], "numpy.ndarray", dtype, shape, attrs, None, [])])
-
-
-def test_inline_bytes_of_the_wrong_length_are_a_format_error() -> None:
-    with pytest.raises(FormatError, match="inline"):
-        tree.destinations([TensorRow([], "numpy.ndarray", "float32", [2], {}, b"1234567", [])])
+        tree.destinations([TensorRow(("a",), "numpy.ndarray", dtype, shape, attrs, None, [])])

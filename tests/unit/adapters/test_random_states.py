@@ -91,7 +91,7 @@ def test_any_state_comes_back_to_the_last_bit(state: Any) -> None:
 def test_saving_what_was_loaded_gives_the_same_rows(state: Any) -> None:
     saved = Saved(state)
     again = Saved(saved.load())
-    assert [tree.path_of(row) for row in again.rows] == [tree.path_of(row) for row in saved.rows]
+    assert [row.path for row in again.rows] == [row.path for row in saved.rows]
     assert again.data == saved.data
 
 

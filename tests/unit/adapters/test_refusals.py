@@ -78,6 +78,9 @@ REFUSED: list[tuple[Any, str, str]] = [
     ({"k": {2**64: 1}}, "'k'", "64 bits"),
     ({"k": {"\ud800": 1}}, "'k'", "surrogates"),
     ({"k": {(1, (2, frozenset())): 1}}, "'k'", "keys may be"),
+    ({"a": {"w": torch.zeros([1] * 65)}}, "'a.w' (torch.Tensor)", "65 dimensions"),
+    ({"e": torch.zeros([0] * 65)}, "'e'", "65 dimensions"),
+    ({"p": torch.nn.Parameter(torch.zeros([1] * 65))}, "'p'", "65 dimensions"),
 ]  # fmt: skip
 
 
@@ -87,6 +90,11 @@ def test_what_could_not_come_back_is_refused_with_path_and_type(state: Any, wher
         tree.flatten(state)
     assert where in caught.value.message
     assert what in caught.value.message
+
+
+def test_a_tensor_of_all_dimensions_there_may_be_comes_back() -> None:
+    state = {"w": torch.arange(2.0).reshape([1] * 63 + [2])}
+    assert torch.equal(round_trip(state)["w"], state["w"])
 
 
 def test_a_state_that_contains_itself_is_refused() -> None:
@@ -177,3 +185,10 @@ def test_a_namedtuple_is_found_only_in_modules_that_are_imported() -> None:
     del sys.modules[module.__name__]
     with pytest.raises(UsageError, match="import its module first"):
         saved.load()
+
+
+def test_attributes_of_a_counter_are_refused_not_lost() -> None:
+    counter = collections.Counter(a=1)
+    vars(counter)["_metadata"] = {"version": 1}
+    with pytest.raises(UsageError, match="would be lost"):
+        tree.flatten({"x": counter})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ckstore.adapters import tree
-from ckstore.errors import FormatError
+from ckstore.errors import FormatError, NotFoundError
 from unit.adapters.memory_engine import Saved
 from unit.adapters.sameness import assert_same
 
@@ -32,9 +32,6 @@ STATE = {
         (["optimizer.1.1.deep.1"], {"optimizer": [None, (None, {"deep": [None, 1]}), None]}),
         (["?"], {1: "int key"}),
         (["[ms]*"], {"model": STATE["model"], "step": 3}),
-        (["MODEL.*"], {}),
-        (["model"], {}),
-        ([], {}),
         ("step", {"step": 3}),
     ],
     ids=str,
@@ -57,7 +54,19 @@ def test_holes_and_missing_rows_are_told_apart() -> None:
         tree.build(rows, {})
 
 
-def test_a_state_that_is_one_leaf_is_selected_or_none() -> None:
+def test_a_state_that_is_one_leaf_is_selected_or_not_found() -> None:
     saved = Saved(A)
     assert_same(A, saved.load(select=["*"]))
-    assert saved.load(select=["x"]) is None
+    with pytest.raises(NotFoundError):
+        saved.load(select=["x"])
+
+
+@pytest.mark.parametrize("patterns", [["MODEL.*"], ["model"], [], "stepp", ["no", "nothing"]], ids=str)
+def test_patterns_that_match_nothing_are_an_error_that_names_near_paths(patterns: list[str]) -> None:
+    with pytest.raises(NotFoundError, match=r"nearest are: .") as caught:
+        Saved(STATE).load(select=patterns)
+    assert repr(patterns) in str(caught.value)
+
+
+def test_a_state_of_nothing_is_selected_whole() -> None:
+    assert Saved({}).load(select="*") == {}

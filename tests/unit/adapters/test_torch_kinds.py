@@ -158,10 +158,10 @@ MALFORMED: list[tuple[str, str, list[int], dict[str, Any]]] = [
 @pytest.mark.parametrize(("kind", "dtype", "shape", "attrs"), MALFORMED, ids=str)
 def test_malformed_rows_are_format_errors(kind: str, dtype: str, shape: list[int], attrs: dict[str, Any]) -> None:
     with pytest.raises(FormatError):
-        tree.destinations([TensorRow(["a"], kind, dtype, shape, attrs, None, [])])[("a",)].finish()
+        tree.destinations([TensorRow(("a",), kind, dtype, shape, attrs, None, [])])[("a",)].finish()
 
 
 def test_a_dtype_that_this_torch_lacks_is_named() -> None:
-    row = TensorRow(["a"], "torch.Tensor", "bytes:1", [2], {"dtype": "float2_e1"}, None, [])
+    row = TensorRow(("a",), "torch.Tensor", "bytes:1", [2], {"dtype": "float2_e1"}, None, [])
     with pytest.raises(UsageError, match="has no dtype float2_e1"):
         tree.destinations([row])

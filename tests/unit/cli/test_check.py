@@ -47,3 +47,15 @@ def test_verify_as_json_is_the_report_and_exits_1_on_damage(cli, path: str) -> N
 
 def test_verify_refuses_an_unknown_level(cli, path: str) -> None:
     assert cli("verify", path, "--level", "deep").exit_code == 2
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_damaged_newest_root_is_a_report_and_exit_1(cli, path: str, as_json: bool) -> None:
+    newest = min(Path(path, "root").iterdir())
+    data = bytearray(newest.read_bytes())
+    data[100] ^= 1
+    newest.write_bytes(data)
+    result = cli("verify", path, *["--json"] * as_json)
+    assert result.exit_code == 1
+    assert "root 6" in result.output
+    assert cli("ls", path).exit_code == 5

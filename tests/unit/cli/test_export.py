@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import ml_dtypes
 import numpy as np
@@ -133,3 +134,26 @@ def test_npz_holds_every_dtype_of_numpy_itself(dtype: object) -> None:
 def test_a_masked_array_is_refused_because_its_mask_would_be_lost() -> None:
     with pytest.raises(UsageError, match="masked"):
         export_formats.flattened({"m": np.ma.masked_array([1.0, 2.0], [True, False])})
+
+
+def test_a_flat_export_needs_none_of_the_classes_in_the_state(
+    cli, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = ModuleType("mine")
+    exec(
+        "import collections, enum\nMoments = collections.namedtuple('Moments', 'mu nu')\n"
+        "class Phase(enum.Enum):\n    WARM = 1\n",
+        vars(mine),
+    )
+    with ckstore.open(path) as store, monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "mine", mine)
+        moments = mine.Moments(np.arange(3.0), np.ones(2))
+        log = [mine.Phase.WARM] * 5000
+        store.save({"a": np.arange(4), "moments": moments, "phase": mine.Phase.WARM, "log": log}, run="mine")
+    record = json.loads(cli("export", path, "mine@0", tmp_path / "out.npz", "--json").stdout)
+    assert record["left_out"] == ["phase", "log"]
+    with np.load(tmp_path / "out.npz") as loaded:
+        assert sorted(loaded) == ["a", "moments.0", "moments.1"]
+    torch_file = cli("export", path, "mine@0", tmp_path / "out.pt")
+    assert torch_file.exit_code == 2
+    assert "import its module first, in Python" in torch_file.stderr

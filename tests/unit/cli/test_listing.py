@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import ckstore
 
@@ -60,10 +61,20 @@ def test_stats_counts_and_gives_the_ratio(cli, path: str) -> None:
     result = cli("stats", path)
     facts = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
     assert facts["checkpoints"] == "5 in 2 runs"
-    assert 0.1 < float(facts["ratio"]) < 1.5
+    assert 0.1 < float(facts["ratio"].removesuffix(" stored / logical")) < 1.5
     assert "mostly noise" in result.stderr
 
 
 def test_stats_as_json_is_the_report(cli, path: str) -> None:
     with ckstore.open(path, readonly=True) as store:
         assert json.loads(cli("stats", path, "--json").stdout) == store.stats().to_dict()
+
+
+def test_stats_counts_around_a_damaged_segment_and_says_so(cli, path: str) -> None:
+    whole = json.loads(cli("stats", path, "--json").stdout)
+    assert whole["damaged_segments"] == 0
+    assert 0 < whole["root_bytes"] < whole["stored_bytes"]
+    next(Path(path, "segment").iterdir()).write_bytes(b"")
+    result = cli("stats", path)
+    assert (result.exit_code, "1 damaged segment: " in result.stderr) == (0, True)
+    assert json.loads(cli("stats", path, "--json").stdout)["n_chunks"] < whole["n_chunks"]

@@ -112,3 +112,58 @@ def test_gc_dry_run_frees_nothing(cli, path: str) -> None:
     result = cli("gc", path, "--dry-run")
     assert " to free, in " in result.stdout
     assert _disk_bytes(path) == before
+
+
+def test_gc_says_that_a_writer_of_another_host_may_still_live(cli, path: str) -> None:
+    lease = Path(path, "lease", "1-0123456789abcdef")
+    lease.write_text('{"host": "far away", "pid": 1, "count": 7}')
+    result = cli("gc", path, "--grace", "0")
+    assert "1 writer of another host may be dead or alive" in result.stderr
+    assert json.loads(cli("gc", path, "--grace", "0", "--json").stdout)["unjudged_leases"] == 1
+    assert lease.exists()
+
+
+def test_gc_says_that_it_dropped_a_damaged_segment(cli, path: str) -> None:
+    with ckstore.open(path) as store:
+        store.delete("other/run@1")
+        for ref in store._session.repo.root().segments:
+            Path(path, "segment", ref.name).write_bytes(b"")
+    result = cli("gc", path)
+    assert result.exit_code == 0
+    assert "damaged segments dropped: all chunks stay readable" in result.stderr
+    with ckstore.open(path) as store:
+        assert store.verify("data").ok
+
+
+def _damage_closure(path: str, ref: str) -> None:
+    with ckstore.open(path, readonly=True) as store:
+        name = store._resolve(ref).closure.name
+    file = Path(path, "closure", name)
+    data = bytearray(file.read_bytes())
+    data[-40] ^= 1
+    file.write_bytes(data)
+
+
+def test_a_damaged_closure_stops_neither_rm_nor_du_and_gc_says_what_to_delete(cli, path: str) -> None:
+    _damage_closure(path, "main@30")
+    record = json.loads(cli("du", path, "--json").stdout)
+    assert [used["ref"] for used in record["checkpoints"] if used["damaged"]] == ["main@30"]
+    shown = cli("du", path)
+    assert (shown.exit_code, "damaged: main@30" in shown.stderr) == (0, True)
+    stopped = cli("gc", path)
+    assert stopped.exit_code == 5
+    assert "main@30 needs it, so nothing can be freed" in stopped.stderr
+    said = cli("rm", path, "main@40", "--yes")
+    assert (said.exit_code, "damaged: main@30" in said.stderr) == (0, True)
+    assert json.loads(cli("rm", path, "main@30", "--yes", "--json").stdout)["damaged"] == ["main@30"]
+    assert cli("gc", path).exit_code == 0
+    assert _refs(path) == ["main@10", "main@20", "other/run@1"]
+    with ckstore.open(path) as store:
+        assert store.verify("data").ok
+
+
+def test_a_closure_that_is_not_there_is_damage_as_well(cli, path: str) -> None:
+    with ckstore.open(path, readonly=True) as store:
+        Path(path, "closure", store._resolve("main@30").closure.name).unlink()
+    assert json.loads(cli("rm", path, "main@30", "--yes", "--json").stdout)["damaged"] == ["main@30"]
+    assert (cli("du", path).exit_code, cli("gc", path).exit_code) == (0, 0)
