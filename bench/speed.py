@@ -17,6 +17,7 @@ import ckstore
 from bench import clock, disk, memory, states
 
 SHAPE = (4096, 1024)
+SAVED, CHANGED, LOADED = "ckstore save", "ckstore save, then one of deltas", "ckstore load(into=)"
 
 
 def make_state(n_bytes: int, filled: bool = True) -> dict[str, Any]:
@@ -40,6 +41,7 @@ def save_seconds(n_bytes: int, folder: Path, turn: int) -> dict[str, float]:
     found["copy in memory"] = clock.seconds(copy.deepcopy, state)
     ways = [_time_raw, _time_torch, _time_ckstore]
     for way in ways[turn % 3 :] + ways[: turn % 3]:
+        memory.fill_page_cache(folder / "sparse")
         found |= way(state, folder)
     return found
 
@@ -99,8 +101,12 @@ def memory_of(what: str, n_bytes: int, folder: Path) -> int | None:
     with memory.Peak() as peak, ckstore.open(folder / "store", create=True) as store:
         if what == "torch.save":
             _torch_save(state, folder / "state.pt")
-        elif what == "ckstore save":
+        elif "save" in what:
             store.save(state, step=1, run="main")
+            if what == CHANGED:
+                for item in states.named_tensors(state):
+                    item.tensor.mul_(1.001)
+                store.save(state, step=2, run="main")
         else:
             store.load("main@1", into=state)
     return peak.beyond(held)

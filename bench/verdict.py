@@ -48,7 +48,7 @@ def timings(gib: float, rounds: int, threads: int, scratch: Path | None) -> dict
 def peaks(gib: float, threads: int, scratch: Path | None) -> dict[str, int | None]:
     """Peak memory beyond the state of each operation, each in a new process."""
     with tempfile.TemporaryDirectory(prefix="ckstore-bench-", dir=scratch) as folder:
-        names = ("torch.save", "ckstore save", "ckstore load(into=)")
+        names = ("torch.save", speed.SAVED, speed.CHANGED, speed.LOADED)
         return {name: children.run(threads, speed.memory_of, name, int(gib * 2**30), Path(folder)) for name in names}
 
 
@@ -61,7 +61,7 @@ def promises(times: dict[str, list[float]], memory: dict[str, int | None]) -> li
         Promise("bytes of the second save / logical bytes", 100 * middle["second save share"], 0.1, "%"),
         Promise("load / torch.load, warm", middle["ckstore load"] / middle["torch.load"], 1.5, "x"),
     ]
-    peaks = {name: memory[name] for name in ("ckstore save", "ckstore load(into=)")}
+    peaks = {name: memory[name] for name in (speed.SAVED, speed.CHANGED, speed.LOADED)}
     limit = MEMORY_LIMIT / 2**20
     return found + [
         Promise(f"peak memory beyond the state, {k}", v / 2**20, limit, "MiB")

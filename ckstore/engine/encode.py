@@ -21,6 +21,7 @@ from ckstore.engine.parent import Chain, Known, Parent, frame_cost
 from ckstore.engine.session import Session
 from ckstore.errors import UNREADABLE, IntegrityError
 from ckstore.format.frame import MAX_DEPTH, RAW, ROLE_MASTER, ROLE_PREVIOUS, Base, Frame
+from ckstore.format.pack import Packed, packed
 from ckstore.format.records import Root
 from ckstore.format.segment import SegmentRow
 from ckstore.tensor import dotted
@@ -38,7 +39,7 @@ class Outcome(NamedTuple):
     quick_hash: bytes
     row: int | None = None
     found: tuple[Found, ...] = ()
-    frame: Frame | None = None
+    frame: Packed | None = None
 
 
 class _Held(NamedTuple):
@@ -98,7 +99,8 @@ class Encoder:
         if chain is not None and self._frames(chain) < MAX_DEPTH:  # a rounding may come on top
             return Outcome(slot, chunk_id, quick, found=tuple(chain))
         frame = self._encode(slot, data, chunk_id, known, held)
-        self.session.bases.replace(known.chunk_id if known else None, chunk_id, data)
+        if known is not None:  # a run's first checkpoint may be its only one: fresh memory costs more than a later read
+            self.session.bases.replace(known.chunk_id, chunk_id, data)
         return Outcome(slot, chunk_id, quick, frame=frame)
 
     def _find(self, chunk_id: bytes, depth: int, budget: Iterator[int] | None = None) -> list[Found] | None:
@@ -135,7 +137,7 @@ class Encoder:
             frames[found.where.chunk_id] = 1 + sum(below)
         return frames[chain[-1].where.chunk_id]
 
-    def _encode(self, slot: Slot, data: Bytes, chunk_id: bytes, known: Known | None, held: _Held | None) -> Frame:
+    def _encode(self, slot: Slot, data: Bytes, chunk_id: bytes, known: Known | None, held: _Held | None) -> Packed:
         references, ids = [], []
         previous = self._previous(slot, data, known)
         if previous is not None and known is not None:
@@ -152,7 +154,7 @@ class Encoder:
         bases = tuple(Base(references[i].role, ids[i]) for i in encoded.used)
         # a raw payload is the scratch buffer itself
         payload = bytes(encoded.payload) if encoded.codec == RAW else encoded.payload
-        return Frame(encoded.codec, chunk_id, len(data), bases, encoded.params, payload)
+        return packed(Frame(encoded.codec, chunk_id, len(data), bases, encoded.params, payload))
 
     def _chain_limit(self) -> Chain:
         return Chain(self.root.chain_cost_milli / 1000, self.root.chain_frames)

@@ -104,9 +104,9 @@ def _store(outcome: Outcome, builder: ClosureBuilder, packs: PackWriter) -> None
     elif outcome.found:
         builder.add_found(outcome.found)
     elif outcome.frame is not None and outcome.chunk_id not in builder:
-        frame = outcome.frame
+        frame = outcome.frame.frame
         base_ids = tuple(base.chunk_id for base in frame.bases)
-        builder.add_new(outcome.chunk_id, packs.append(frame), frame.logical_bytes, base_ids)
+        builder.add_new(outcome.chunk_id, packs.append(outcome.frame), frame.logical_bytes, base_ids)
 
 
 def _table(state: Sequence[StateRow], columns: list[_Columns]) -> Table:

@@ -50,11 +50,10 @@ class BaseCache:
         """The chunk, if it is here."""
         return self._chunks.get(chunk_id)
 
-    def replace(self, old: bytes | None, chunk_id: bytes, data: Bytes) -> None:
+    def replace(self, old: bytes, chunk_id: bytes, data: Bytes) -> None:
         """Drop `old`, which has served as a base, and keep a copy of its successor if there is room."""
         with self._lock:
-            dropped = self._chunks.pop(old, None) if old else None
-            self._used -= len(dropped) if dropped is not None else 0
+            self._used -= len(self._chunks.pop(old, b""))
             if chunk_id not in self._chunks and self._used + len(data) <= self._limit:
                 self._chunks[chunk_id] = data.copy().data
                 self._used += len(data)

@@ -23,7 +23,7 @@ from blake3 import blake3
 
 from ckstore.errors import FormatError, IntegrityError
 from ckstore.format import columns, envelope
-from ckstore.format.frame import MAX_CHUNK_BYTES, MAX_FRAME_BYTES
+from ckstore.format.frame import MAX_CHUNK_BYTES, MAX_FRAME_BYTES, Frame, pack_front
 from ckstore.format.names import PACK
 from ckstore.format.records import Record
 
@@ -58,6 +58,20 @@ def frame_check(*parts: bytes | memoryview) -> int:
     for part in parts:
         state.update(part)
     return state.intdigest()
+
+
+class Packed(NamedTuple):
+    """A frame as it will lie in a pack, with the check that the table gives over all of it."""
+
+    frame: Frame
+    front: bytes
+    check: int
+
+
+def packed(item: Frame) -> Packed:
+    """`item`, ready to be written."""
+    front = pack_front(item)
+    return Packed(item, front, frame_check(front, item.payload))
 
 
 def pack_tail(uuid: bytes, rows: Iterable[TableRow]) -> tuple[bytes, bytes]:

@@ -41,14 +41,14 @@ class PackWriter:
         """Of the packs, in order."""
         self._syncer = ThreadPoolExecutor(1, "ckstore-sync")
 
-    def append(self, item: frame.Frame) -> Placed:
+    def append(self, packed: pack.Packed) -> Placed:
         """Write one frame."""
-        out = self._out or self._open()
-        front = frame.pack_front(item)
+        out, item = self._out or self._open(), packed.frame
         placed = Placed(len(self.names) - 1, out.n_bytes, item.frame_bytes)
-        out.write([front, item.payload])
-        check = pack.frame_check(front, item.payload)
-        self._rows.append(pack.TableRow(item.chunk_id, placed.offset, placed.frame_bytes, item.logical_bytes, check))
+        out.write([packed.front, item.payload])
+        self._rows.append(
+            pack.TableRow(item.chunk_id, placed.offset, placed.frame_bytes, item.logical_bytes, packed.check)
+        )
         if out.n_bytes >= PACK_BYTES:
             self._close()
         return placed

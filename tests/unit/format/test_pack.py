@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ckstore.errors import CorruptError, FormatError, IntegrityError
-from ckstore.format import columns, envelope, frame, pack
+from ckstore.format import columns, envelope, pack
 from ckstore.format.frame import MAX_CHUNK_BYTES, MAX_FRAME_BYTES, Frame
 from ckstore.format.names import PACK
 from ckstore.format.pack import PackTable, TableRow
@@ -26,7 +26,7 @@ FRAMES = [Frame(0, bytes([i]) * 32, i, (), b"", bytes([i]) * i) for i in (3, 0, 
 def table_rows(frames: Sequence[Frame]) -> list[TableRow]:
     rows, end = [], envelope.HEADER_BYTES
     for item in frames:
-        check = pack.frame_check(frame.pack_front(item), item.payload)
+        check = pack.packed(item).check
         rows.append(TableRow(item.chunk_id, end, item.frame_bytes, item.logical_bytes, check))
         end += item.frame_bytes
     return rows

@@ -11,6 +11,7 @@ from blake3 import blake3
 from ckstore.format import envelope
 from ckstore.format.frame import RAW, Frame
 from ckstore.format.names import ROOT, root_path
+from ckstore.format.pack import packed
 from ckstore.format.records import ObjectRef, Root
 from ckstore.format.segment import SegmentRow
 from ckstore.store.fs import LocalFs
@@ -42,7 +43,7 @@ def add_pack(repo: Repository, *chunks: bytes) -> list[SegmentRow]:
 def write_pack(writer: Writer, chunks: Sequence[bytes]) -> list[SegmentRow]:
     """Write a pack of these chunks; the rows of a segment for it. Nothing is committed."""
     packs = writer.packs()
-    placed = [(packs.append(raw_frame(chunk)), chunk) for chunk in chunks]
+    placed = [(packs.append(packed(raw_frame(chunk))), chunk) for chunk in chunks]
     refs: list[ObjectRef] = packs.finish()
     rows = [
         SegmentRow(blake3(chunk).digest(), refs[place.pack], place.offset, place.frame_bytes, len(chunk))

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from ckstore.errors import StorageError
+from ckstore.format.pack import packed
 from ckstore.format.records import Root
 from ckstore.store.fs import LocalFs
 from ckstore.store.outfile import OutFile
@@ -60,7 +61,7 @@ def test_a_failed_attempt_leaves_nothing(repo: Repository) -> None:
 
 def test_a_pack_that_was_not_finished_goes_too(repo: Repository) -> None:
     def begin_one(writer: Writer) -> None:
-        writer.packs().append(raw_frame(b"y"))
+        writer.packs().append(packed(raw_frame(b"y")))
         raise Stop
 
     with pytest.raises(Stop), repo.writer() as writer:

@@ -12,6 +12,7 @@ import pytest
 
 from ckstore.errors import FormatError, IntegrityError, MissingObjectError, StorageError
 from ckstore.format.names import PACK, object_path
+from ckstore.format.pack import packed
 from ckstore.store import packs as packs_module
 from ckstore.store.outfile import OutFile
 from ckstore.store.packs import MAX_OPEN_FILES, PackReader
@@ -65,7 +66,7 @@ def test_a_writer_without_frames_makes_no_file(repo: Repository) -> None:
 def test_an_aborted_writer_leaves_its_file_to_gc_and_no_descriptor(repo: Repository) -> None:
     before = open_files()
     with repo.writer() as writer:
-        writer.packs().append(raw_frame(b"x"))
+        writer.packs().append(packed(raw_frame(b"x")))
     assert len(repo.fs.names("pack")) == 1
     assert open_files() == before
 
@@ -76,7 +77,7 @@ def test_a_pack_that_could_not_be_synced_is_no_pack(repo: Repository, monkeypatc
 
     with repo.writer() as writer:
         monkeypatch.setattr(OutFile, "sync", failing)
-        writer.packs().append(raw_frame(b"x"))
+        writer.packs().append(packed(raw_frame(b"x")))
         with pytest.raises(StorageError):
             writer.packs().finish()
 
