@@ -41,10 +41,9 @@ class Encoded:
     """Positions in the references, in the order of the frame's bases."""
 
 
-def encode(raw: memoryview, dtype: str, references: Sequence[Reference] = (), *, allow_delta: bool = True) -> Encoded:
+def encode(raw: memoryview, dtype: str, references: Sequence[Reference] = ()) -> Encoded:
     """The cheapest known form of `raw`, never larger than it.
 
-    allow_delta=False: no difference to a previous chunk; a rounding of a master is still found.
     Raises UsageError if a previous reference has another dtype or length.
     """
     data = scratch.as_bytes(raw)
@@ -58,7 +57,7 @@ def encode(raw: memoryview, dtype: str, references: Sequence[Reference] = (), *,
             rounding = derive.rounding(data, dtype, scratch.as_bytes(reference.data), reference.dtype)
             if rounding is not None:
                 return Encoded(ROUND, bytes([rounding]), b"", (position,))
-    return _encode_numbers(raw, data, dtype, _previous(references, dtype, len(data)) if allow_delta else {})
+    return _encode_numbers(raw, data, dtype, _previous(references, dtype, len(data)))
 
 
 def _previous(references: Sequence[Reference], dtype: str, n_bytes: int) -> dict[int, Bytes]:

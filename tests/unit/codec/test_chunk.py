@@ -30,12 +30,11 @@ def test_noise_is_raw_and_not_copied() -> None:
     assert encoded.payload is noise
 
 
-def test_without_delta_a_previous_chunk_is_not_used_but_a_master_is() -> None:
+def test_the_rounding_of_a_master_goes_before_a_delta() -> None:
     w = weights()
-    before = [previous("float32", stepped(w))]
-    assert encode(view(w), "float32", before, allow_delta=False).used == ()
-    master = [Reference(ROLE_MASTER, "float32", view(w))]
-    assert encode(view(as_bfloat16(w)), "bfloat16", master, allow_delta=False).codec == ROUND
+    before = previous("bfloat16", as_bfloat16(stepped(w)))
+    master = Reference(ROLE_MASTER, "float32", view(w))
+    assert encode(view(as_bfloat16(w)), "bfloat16", [before, master]).codec == ROUND
 
 
 def test_a_previous_chunk_of_another_dtype_or_length_is_a_mistake_of_the_caller() -> None:
