@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ckstore
 from house.files import ROOT
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,9 +49,14 @@ def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert len(example.splitlines()) <= 14
     names: dict[str, Any] = {}
     exec(compile(example, "README.md", "exec"), names)
+    first = np.random.default_rng(0).normal(size=(512, 512)).astype(np.float32)
+    second = first * np.float32(1.0001)
     for name in ("before", "state"):
-        assert np.array_equal(names[name]["model"]["weight"], np.zeros((512, 512), np.float32)), name
-    assert np.array_equal(names["weights"]["model"]["weight"], np.ones((512, 512), np.float32))
+        assert np.array_equal(names[name]["model"]["weight"], first), name
+    assert np.array_equal(names["weights"]["model"]["weight"], second)
+    with ckstore.open("runs/store") as store:
+        chains = [store.leaves(f"main@{step}")[0].max_chain for step in (100, 200)]
+    assert chains == [1, 2], "the second save is no delta"
 
 
 def test_every_folder_of_the_map_exists() -> None:
