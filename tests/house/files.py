@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "ckstore"
 CSRC = ROOT / "csrc"
 
-_LEFT_BEHIND = {"build", "dist", "__pycache__", ".git", ".venv", ".cache", "shared"}
+_LEFT_BEHIND = {"build", "dist", "__pycache__", ".git", ".venv", ".cache", "shared", "ckstore-demo", "runs"}
 _TEXT = {
     ".py",
     ".pyx",
@@ -47,8 +47,8 @@ def _is_ours(folder: str) -> bool:
 
 
 def _is_generated(path: Path) -> bool:
-    stored = "golden" in path.parts and not path.suffix
-    return stored or (path.suffix == ".c" and path.with_suffix(".pyx").exists())
+    stored = {"golden", "corpus"} & set(path.parts) and not path.suffix
+    return bool(stored) or (path.suffix == ".c" and path.with_suffix(".pyx").exists())
 
 
 def relative(path: Path) -> str:
