@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import click
 
-from bench import children, classes, codec, plot, report, results, storage, verdict
+from bench import children, classes, codec, gc, plot, report, results, storage, verdict
 from bench.cache import prepare
 from bench.codecs import CODECS
 from bench.peers import PEERS
@@ -136,6 +137,25 @@ def speed_command(
     console.print(verdict.timing_table(times, gib), verdict.promise_table(found, memory_gib))
     body = {"gib": gib, "memory_gib": memory_gib, **verdict.to_dict(times, memory, found)}
     console.print(f"wrote {results.write('speed', threads, body, out or results.FOLDER)}")
+
+
+@main.command("gc")
+@out_option
+@click.option("--checkpoints", default=10_000, show_default=True, help="Of the largest store.")
+@click.option("--chunks", default=1000, show_default=True, help="Of each of its checkpoints.")
+@click.option(
+    "--scratch", type=click.Path(path_type=Path, exists=True), help="Where files lie while they are measured."
+)
+def gc_command(out: Path | None, checkpoints: int, chunks: int, scratch: Path | None) -> None:
+    """What gc and a save cost beside very many checkpoints, in three synthetic stores."""
+    console = report.console()
+    costs = []
+    for shape in ((checkpoints // 10, chunks // 10), (checkpoints // 10, chunks), (checkpoints, chunks)):
+        with tempfile.TemporaryDirectory(prefix="ckstore-bench-", dir=scratch) as folder:
+            children.run(1, gc.build, Path(folder) / "store", *shape)
+            costs.append(children.run(1, gc.measure, Path(folder) / "store", *shape))
+    console.print(gc.table(costs))
+    console.print(f"wrote {results.write('gc', 1, gc.to_dict(costs), out or results.FOLDER)}")
 
 
 if __name__ == "__main__":

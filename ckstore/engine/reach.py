@@ -8,7 +8,7 @@ from contextlib import suppress
 from ckstore.engine import catalog
 from ckstore.errors import UNREADABLE, CorruptError, MissingObjectError
 from ckstore.format.names import CATALOG, CLOSURE, DIRECTORY, MANIFEST, PACK, SEGMENT, is_object_name
-from ckstore.format.records import Entry, Root
+from ckstore.format.records import Entry, ObjectRef, Root
 from ckstore.store.repository import Repository
 
 Object = tuple[int, str]
@@ -27,8 +27,7 @@ def of_entry(repo: Repository, entry: Entry) -> Iterator[Object]:
 
 def of_root(repo: Repository, root: Root) -> set[Object]:
     """Every object that `root` needs."""
-    live: set[Object] = {(CATALOG, ref.page.name) for ref in root.catalog}
-    live |= {(SEGMENT, ref.name) for ref in root.segments}
+    live = of_all(repo, root)
     for entry in catalog.entries(repo, root):
         try:
             live.update(of_entry(repo, entry))
@@ -36,6 +35,20 @@ def of_root(repo: Repository, root: Root) -> set[Object]:
             hint = f"{ref_of(entry)} needs it, so nothing can be freed: put the file back, or delete that checkpoint"
             raise type(error)(f"{error.message}; {hint}", **error.details) from error
     return live
+
+
+def of_all(repo: Repository, root: Root) -> set[Object]:
+    """The objects that serve all checkpoints: pages of the catalog, and segments."""
+    live: set[Object] = {(CATALOG, ref.page.name) for ref in root.catalog}
+    live |= {(SEGMENT, ref.name) for ref in root.segments}
+    return live | {(SEGMENT, name) for ref in root.segments for name in segment_holders(repo, ref)}
+
+
+def segment_holders(repo: Repository, ref: ObjectRef) -> set[str]:
+    """Names of the older segments in which pages of a segment lie; of a damaged one nobody wants them any more."""
+    with suppress(*UNREADABLE):
+        return repo.objects.segment(ref).holders
+    return set()
 
 
 def known(repo: Repository, root: Root, entry: Entry) -> tuple[set[Object], bool]:

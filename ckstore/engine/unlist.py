@@ -1,10 +1,10 @@
 """Segments of the next root: without the packs that a gc condemns, and without segments that cannot be read.
 
-Why dropping a damaged segment loses nothing that is live:
+Why dropping a segment, damaged or in an emergency, loses nothing that is live:
 
 - No gc asks a segment what is live. A pack lives by the heads of closures (reach.py), whoever lists it or not.
 - Who looks for a chunk by its id finds it no more, and stores it again. Equal chunks in two packs are legal.
-- Who needs a pack through the closure of its parent commits as before: `Writer._check_named` takes a pack for live if a
+- Who needs a pack through the closure of its parent commits as before: `liveness.check` takes a pack for live if a
   segment of the base root names it or a checkpoint of that root uses it. What a checkpoint of a root uses, no gc
   condemns under that root; once the checkpoint is deleted, that is another root, and floor and rescue apply as ever.
 - Who found a chunk by the segment just before, in a pack that no checkpoint uses, is told to begin again.
@@ -14,40 +14,72 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from ckstore.errors import CorruptError
-from ckstore.format.records import ObjectRef, Root
+from ckstore.format.names import SEGMENT
+from ckstore.format.records import ObjectRef, PageRef, Root
+from ckstore.format.segment import Segment
+from ckstore.store.merging import Merge
 from ckstore.store.repository import Repository
 from ckstore.store.writer import Writer
 
 
 class Unlisted(NamedTuple):
-    """Segments for the next root, those of the base that are not among them, and how many of these are damaged."""
+    """Segments for the next root, and how many of the base are not among them because they are damaged."""
 
     segments: list[ObjectRef]
-    replaced: list[ObjectRef]
     n_dropped: int
 
 
-def unlist(repo: Repository, writer: Writer, base: Root, dead: frozenset[str]) -> Unlisted:
-    """The segments of `base` such that none names a pack of `dead`; what cannot be read for that is dropped."""
+def unlist(
+    repo: Repository, writer: Writer, base: Root, dead: frozenset[str], rewrite: bool = True
+) -> Unlisted:  # fmt: skip
+    """The segments of `base` such that none names a pack of `dead`; what cannot be read for that is dropped.
+
+    rewrite: without, segments that name one are dropped as well, and nothing is written.
+    """
     segments: list[ObjectRef] = []
-    replaced: list[ObjectRef] = []
     n_dropped = 0
     for ref in base.segments:
         try:
-            left = _without(repo, writer, ref, dead)
+            left = _without(repo, writer, ref, dead) if rewrite else _untouched(repo, ref, dead)
+            n_dropped += not (rewrite or left)
         except CorruptError:
             # or another gc has just removed it: then `base` is not the newest root, and this is done again
             left, n_dropped = [], n_dropped + 1
         segments.extend(left)
-        if left != [ref]:
-            replaced.append(ref)
-    return Unlisted(segments, replaced, n_dropped)
+    return Unlisted(segments, n_dropped)
+
+
+def _untouched(repo: Repository, ref: ObjectRef, dead: frozenset[str]) -> list[ObjectRef]:
+    head = repo.objects.segment(ref)
+    named = {pack.name for i, pack in enumerate(head.packs) if i not in head.gone}
+    return [] if named & dead else [ref]
 
 
 def _without(repo: Repository, writer: Writer, ref: ObjectRef, dead: frozenset[str]) -> list[ObjectRef]:
     head = repo.objects.segment(ref)
-    if not dead & {pack.name for pack in head.packs}:
+    gone = {i for i, pack in enumerate(head.packs) if pack.name in dead or i in head.gone}
+    if len(gone) == len(head.gone):
         return [ref]
-    rows = list(repo.segments.merged([ref], dead))
-    return [writer.put_segment(rows, head.level)] if rows else []
+    if len(gone) == len(head.packs):
+        return []
+    marked = _marked(ref, head, gone)
+    if head.pack_rows and 2 * marked.n_gone < head.n_rows:
+        return [writer.put(SEGMENT, marked)]
+    merge = Merge(repo.objects, [ref], dead)
+    made = writer.put_pages(merge.packs, merge.pages(), merge.most_rows, head.level)
+    return [made] if made else []
+
+
+def _marked(ref: ObjectRef, head: Segment, gone: set[int]) -> Segment:
+    """A head over the same pages, where they lie: deleting one checkpoint must not rewrite what all others use."""
+
+    def held(page: PageRef) -> PageRef:
+        return page if page.holder else replace(page, holder=ref.name)
+
+    return replace(
+        head, pages=[held(page) for page in head.pages], gone=sorted(gone),
+        filter=held(head.filter) if head.filter else None,
+    )  # fmt: skip

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from ckstore.errors import FormatError
 from ckstore.format import columns
@@ -80,26 +84,57 @@ def _check_bases(rows: Sequence[Row], what: str) -> None:
             raise FormatError(f"{what}: row {i} needs more than {MAX_WORK} frames to be decoded", object=what)
 
 
-def _from_page(page: ClosurePage, what: str) -> Iterable[Row]:
+class Columns(NamedTuple):
+    """The rows of one page as arrays; `pack_of` counts in the page's own packs, `bases` in the whole closure."""
+
+    ids: npt.NDArray[np.uint8]
+    """(n, 32)"""
+    pack_of: npt.NDArray[np.uint16]
+    offsets: npt.NDArray[np.uint64]
+    frame_bytes: npt.NDArray[np.uint32]
+    logical_bytes: npt.NDArray[np.uint32]
+    n_bases: npt.NDArray[np.uint8]
+    bases: npt.NDArray[np.uint32]
+    """One a base."""
+
+
+def of_page(page: ClosurePage, what: str) -> Columns:
+    """The rows of one page, validated, but for what their bases are. Raises FormatError."""
     n, rest = divmod(len(page.chunk_ids), 32)
-    n_bases = columns.unpack(page.n_bases, "u1", n, what)
-    pack_of = columns.unpack(page.pack_of, "<u2", n, what)
-    offsets = columns.unpack(page.offsets, "<u8", n, what)
-    frame_bytes = columns.unpack(page.frame_bytes, "<u4", n, what)
-    logical_bytes = columns.unpack(page.logical_bytes, "<u4", n, what)
-    bases = columns.unpack(page.bases, "<u4", sum(n_bases), what)
-    if rest or max(n_bases, default=0) > MAX_BASES or max(pack_of, default=-1) >= len(page.packs):
+    n_bases = columns.array(page.n_bases, "u1", n, what)
+    rows = Columns(
+        np.frombuffer(page.chunk_ids, np.uint8, 32 * n).reshape(-1, 32),
+        columns.array(page.pack_of, "<u2", n, what),
+        columns.array(page.offsets, "<u8", n, what),
+        columns.array(page.frame_bytes, "<u4", n, what),
+        columns.array(page.logical_bytes, "<u4", n, what),
+        n_bases,
+        columns.array(page.bases, "<u4", int(n_bases.sum()), what),
+    )
+    if rest or n_bases.max(initial=0) > MAX_BASES or rows.pack_of.max(initial=0) >= max(len(page.packs), n == 0):
         raise FormatError(f"{what}: columns do not fit together", object=what)
-    if max(frame_bytes, default=0) > MAX_FRAME_BYTES or max(logical_bytes, default=0) > MAX_CHUNK_BYTES:
+    if rows.frame_bytes.max(initial=0) > MAX_FRAME_BYTES or rows.logical_bytes.max(initial=0) > MAX_CHUNK_BYTES:
         raise FormatError(f"{what}: a frame or chunk is over the size limit", object=what)
+    if n:
+        ends = np.array([pack.n_bytes for pack in page.packs], np.uint64)[rows.pack_of]
+        beyond = (rows.offsets > ends) | (ends - rows.offsets < rows.frame_bytes)
+        if beyond.any():
+            i = int(beyond.argmax())
+            name = page.packs[int(rows.pack_of[i])].name
+            problem = f"a frame at {rows.offsets[i]} lies beyond the end of pack {name}"
+            raise FormatError(f"{what}: {problem}", object=what)
+    return rows
+
+
+def _from_page(page: ClosurePage, what: str) -> Iterable[Row]:
+    rows = of_page(page, what)
+    ids, n_bases, bases = rows.ids.tobytes(), rows.n_bases.tolist(), rows.bases.tolist()
+    numbers = (column.tolist() for column in rows[1:5])
     at = 0
-    for i in range(n):
+    for i, (pack, offset, frame_bytes, logical_bytes) in enumerate(zip(*numbers, strict=True)):
         mine = tuple(bases[at : at + n_bases[i]])
         at += n_bases[i]
-        chunk_id, pack = page.chunk_ids[32 * i : 32 * i + 32], page.packs[pack_of[i]]
-        if offsets[i] + frame_bytes[i] > pack.n_bytes:
-            raise FormatError(f"{what}: a frame at {offsets[i]} lies beyond the end of pack {pack.name}", object=what)
-        yield Row(chunk_id, pack, offsets[i], frame_bytes[i], logical_bytes[i], mine)
+        yield Row(ids[32 * i : 32 * i + 32], page.packs[pack], offset, frame_bytes, logical_bytes, mine)
 
 
 def pack_uses(rows: Iterable[Row]) -> list[PackUse]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +15,14 @@ def pack(values: Iterable[int], dtype: str) -> bytes:
     return np.fromiter(values, dtype=dtype).tobytes()
 
 
-def unpack(column: bytes, dtype: str, n: int, what: str) -> list[int]:
-    """The n values of a column; raises FormatError if it has another length."""
+def array(column: bytes, dtype: str, n: int, what: str) -> Any:
+    """The n values of a column as an array of `dtype`; raises FormatError if it has another length."""
     if len(column) != n * np.dtype(dtype).itemsize:
         raise FormatError(f"{what}: a column has the wrong length", object=what)
-    values: list[int] = np.frombuffer(column, dtype).tolist()
+    return np.frombuffer(column, dtype)
+
+
+def unpack(column: bytes, dtype: str, n: int, what: str) -> list[int]:
+    """The same as Python ints."""
+    values: list[int] = array(column, dtype, n, what).tolist()
     return values

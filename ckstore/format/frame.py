@@ -94,6 +94,24 @@ def parse(data: memoryview, what: str) -> Frame:
     return Frame(codec, chunk_id, logical, _parse_bases(tail, n_bases), tail[_BASE_BYTES * n_bases :], payload)
 
 
+def front_bytes(head: memoryview) -> int | None:
+    """How long all but the payload is of the frame that begins with `head`; None if no frame can begin so."""
+    if len(head) < _FIELDS.size or bytes(head[:4]) != MAGIC or head[5] > MAX_BASES:
+        return None
+    return int(_FIELDS.size + _BASE_BYTES * head[5] + int.from_bytes(head[6:8], "little"))
+
+
+def stated_bytes(front: memoryview) -> int | None:
+    """How long the frame is that begins with `front`, which is all but its payload; None if that is damaged."""
+    n_front = front_bytes(front)
+    if n_front is None or len(front) < n_front:
+        return None
+    _, _, _, _, logical, n_payload, _, _, check = _FIELDS.unpack(front[: _FIELDS.size])
+    whole = check == _check(bytes(front[: _FIELDS.size - 4]), bytes(front[_FIELDS.size : n_front]))
+    size = n_front + int(n_payload)
+    return size if whole and logical <= MAX_CHUNK_BYTES and size <= MAX_FRAME_BYTES else None
+
+
 def _parse_bases(tail: bytes, n_bases: int) -> tuple[Base, ...]:
     rows = (tail[_BASE_BYTES * i : _BASE_BYTES * (i + 1)] for i in range(n_bases))
     return tuple(Base(row[0], row[1:]) for row in rows)

@@ -43,6 +43,20 @@ def check_notes(*encoded: Sized) -> None:
         raise ValueError(f"an entry with a map of more than {MAX_NOTES_BYTES} bytes")
 
 
+def check_lists(packs: Sized, pack_rows: Sized, gone: Sequence[int], pages: Sized, fences: bytes) -> None:
+    """Raise ValueError unless the lists of a segment go with its packs and pages."""
+    if len(pack_rows) not in (0, len(packs)) or any(position >= len(packs) for position in gone):
+        raise ValueError("lists of packs that do not fit together")
+    if len(fences) != 32 * len(pages):
+        raise ValueError("fences that do not fit the pages")
+
+
+def check_power_of_two(n: int) -> None:
+    """Raise ValueError unless `n` is one: a filter is asked by a mask."""
+    if n & (n - 1):
+        raise ValueError("a filter of impossible size")
+
+
 def check_pages(pages: Sequence[Any]) -> None:
     """Raise ValueError if the pages of a head lie over each other, or are much larger than what is stored of them.
 

@@ -24,6 +24,8 @@ MAX_KEY_DEPTH = 8
 """Deepest nesting of a tuple that is a key."""
 KEY_TYPES = frozenset((str, int, bool, type(None), float, bytes))
 """What a key may be, tuples apart."""
+SEQUENCES = frozenset(("list", "tuple", "namedtuple"))
+"""Kinds of containers whose keys are positions."""
 
 ManifestRow = NodeRow | ValueRow | TensorRow
 
@@ -51,6 +53,11 @@ class ChunkColumns:
 
 Table = list[tuple[ManifestRow, ChunkColumns]]
 """A manifest in memory: every row, with the columns of those that are tensors."""
+
+
+def is_composite(row: object) -> bool:
+    """Whether a row is a leaf made of several tensors: its parts are the rows below it."""
+    return isinstance(row, NodeRow) and row.kind.startswith(("numpy.", "torch."))
 
 
 def to_pages(table: Sequence[tuple[ManifestRow, ChunkColumns]]) -> list[ManifestPage]:

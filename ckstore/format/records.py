@@ -220,28 +220,3 @@ class Closure(Record, frozen=True):
 
     def __post_init__(self) -> None:
         limits.check_pages(self.pages)
-
-
-class Segment(Record, frozen=True):
-    """The head of a segment: which packs it covers. Rows, sorted by chunk id, serve deduplication and repair."""
-
-    packs: list[ObjectRef]
-    level: Size
-    n_rows: Size
-    fences: bytes
-    """32 bytes a page: the first chunk id in it."""
-    pages: list[PageRef]
-
-    def __post_init__(self) -> None:
-        limits.check_pages(self.pages)
-
-
-class SegmentPage(Record, frozen=True):
-    """Rows of a segment, sorted by chunk id; equal ids may follow one another (two writers saved the same chunk)."""
-
-    chunk_ids: bytes
-    pack_of: bytes
-    """u32 a row: position in the head's `packs`."""
-    offsets: bytes
-    frame_bytes: bytes
-    logical_bytes: bytes

@@ -192,7 +192,7 @@ class Observer:
 def _read_beat(fd: int) -> _Beat | None:
     try:
         return msgspec.json.decode(os.pread(fd, 4096, 0), type=_Beat)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from threading import RLock
 from typing import TypeVar, cast
 
@@ -13,7 +13,8 @@ from ckstore.errors import IntegrityError, MissingObjectError, StorageError
 from ckstore.format import envelope
 from ckstore.format.limits import most_raw_bytes
 from ckstore.format.names import CATALOG, CLOSURE, DIRECTORY, MANIFEST, SEGMENT, object_path
-from ckstore.format.records import CatalogPage, Closure, Manifest, ObjectRef, PageRef, Segment
+from ckstore.format.records import CatalogPage, Closure, Manifest, ObjectRef, PageRef
+from ckstore.format.segment import Segment
 from ckstore.store.fs import LocalFs
 
 _FIRST_READ_BYTES = 1 << 16
@@ -44,6 +45,10 @@ class Objects:
     def segment(self, ref: ObjectRef) -> Segment:
         """The head of a segment."""
         return self._head(SEGMENT, ref, Segment)
+
+    def unnamed(self, kind: int, name: str, n_bytes: int) -> ObjectRef:
+        """A reference to an object that nothing names, by the digest at its own end. For repair, and for gc."""
+        return ObjectRef(name, self._read(kind, name, max(0, n_bytes - 32), 32).ljust(32, b"\0"), n_bytes)
 
     def _head(self, kind: int, ref: ObjectRef, record_type: type[_T]) -> _T:
         key = (kind, ref.name)
@@ -95,13 +100,16 @@ class Objects:
 
 
 def encode_pages(
-    records: Sequence[msgspec.Struct], n_rows: Sequence[int], shared: Mapping[bytes, PageRef]
+    records: Iterable[tuple[msgspec.Struct, int]], shared: Mapping[bytes, PageRef], offset: int = envelope.HEADER_BYTES
 ) -> tuple[list[PageRef], list[bytes]]:
-    """(references, bytes to store) of pages; a page whose digest is in `shared` is referred to instead of stored."""
+    """(references, bytes to store) of pages, each given with its number of rows, the first of which lies at `offset`.
+
+    A page whose digest is in `shared` is referred to instead of stored.
+    """
     refs: list[PageRef] = []
     stored: list[bytes] = []
-    offset, n_stored, n_raw = envelope.HEADER_BYTES, 0, 0
-    for record, n in zip(records, n_rows, strict=True):
+    n_stored, n_raw = 0, 0
+    for record, n in records:
         data, raw_bytes, digest = envelope.encode_page(record)
         if n_raw + raw_bytes > most_raw_bytes(n_stored + len(data)):  # no reader would take so much out of so little
             data, raw_bytes, digest = envelope.encode_page(record, compress=False)

@@ -132,16 +132,20 @@ class PackReader:
 
     def table(self, ref: ObjectRef) -> list[pack.TableRow]:
         """The table at the end of a pack, checked."""
-        what = f"pack {ref.name}"
-        if ref.n_bytes < envelope.HEADER_BYTES + pack.FOOTER_BYTES:
-            raise FormatError(f"{what}: a pack has more than {ref.n_bytes} bytes", object=what)
-        header = bytes(self.read(ref.name, 0, envelope.HEADER_BYTES))
+        return self.table_of(ref.name, ref.n_bytes, ref.digest)
+
+    def table_of(self, name: str, n_bytes: int, digest: bytes | None = None) -> list[pack.TableRow]:
+        """The table of a pack of this size, checked by its own digest, and by `digest` where a reference gives one."""
+        what = f"pack {name}"
+        if n_bytes < envelope.HEADER_BYTES + pack.FOOTER_BYTES:
+            raise FormatError(f"{what}: a pack has more than {n_bytes} bytes", object=what)
+        header = bytes(self.read(name, 0, envelope.HEADER_BYTES))
         envelope.parse_header(header, PACK, self._uuid, what)
-        footer = bytes(self.read(ref.name, ref.n_bytes - pack.FOOTER_BYTES, pack.FOOTER_BYTES + 1))
+        footer = bytes(self.read(name, n_bytes - pack.FOOTER_BYTES, pack.FOOTER_BYTES + 1))
         length = pack.table_bytes(footer, what)
-        start = ref.n_bytes - pack.FOOTER_BYTES - length
-        table = bytes(self.read(ref.name, max(start, 0), length))
-        return pack.parse_table(header, table, footer, what, start, ref.digest)
+        start = n_bytes - pack.FOOTER_BYTES - length
+        table = bytes(self.read(name, max(start, 0), length))
+        return pack.parse_table(header, table, footer, what, start, digest)
 
     def close_idle(self) -> None:
         """Close what no thread is reading: an open file would keep the space of a pack that a gc deletes."""

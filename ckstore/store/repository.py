@@ -11,7 +11,7 @@ from ckstore.errors import ForkedError, MissingObjectError, StoreNotFound, Usage
 from ckstore.format.frame import MAX_DEPTH
 from ckstore.format.names import DIRECTORY, LEASES, ROOT, TEMPORARIES, root_number
 from ckstore.format.records import EMPTY, Root
-from ckstore.store import roots
+from ckstore.store import reserve, roots
 from ckstore.store.fs import LocalFs, process_id
 from ckstore.store.objects import Objects
 from ckstore.store.packs import PackReader
@@ -42,10 +42,12 @@ class Settings:
 class Repository:
     """An open store. Refuses use in a forked child, where locks and threads are not what they seem."""
 
-    def __init__(self, fs: LocalFs, readonly: bool = False) -> None:
+    def __init__(
+        self, fs: LocalFs, readonly: bool = False, read_roots: Callable[[LocalFs], roots.Roots] = roots.Roots
+    ) -> None:
         self.fs, self.readonly = fs, readonly
         self._pid = process_id()
-        self.roots = roots.Roots(fs)
+        self.roots = read_roots(fs)
         self.roots.newest()
         uuid = self.roots.uuid
         if uuid is None:
@@ -118,7 +120,7 @@ def initialize(fs: LocalFs, settings: Settings) -> bool:
 def _check_empty(fs: LocalFs, in_root: list[str]) -> None:
     """Raise UsageError if the directory holds anything but what an init that was cut short leaves behind."""
     top = fs.names("") if fs.exists("") else []
-    strays = [name for name in top if name not in _DIRECTORIES]
+    strays = [name for name in top if name not in (*_DIRECTORIES, reserve.RESERVE)]
     strays += [f"{DIRECTORY[ROOT]}/{name}" for name in in_root if root_number(name) is None]
     if strays:
         found = ", ".join(sorted(strays)[:3])

@@ -6,23 +6,24 @@ which it was found, and only for that root.
 
 from __future__ import annotations
 
-import heapq
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import groupby
 from threading import RLock
 
-from ckstore.errors import UNREADABLE
+from ckstore.errors import UNREADABLE, IntegrityError
 from ckstore.format import segment
 from ckstore.format.names import PACK, SEGMENT
-from ckstore.format.records import ObjectRef, Root, Segment, SegmentPage
-from ckstore.format.segment import SegmentRow
+from ckstore.format.records import ObjectRef, Root
+from ckstore.format.segment import Columns, Segment, SegmentFilter, SegmentPage, SegmentRow
 from ckstore.store.objects import Objects
 
 MERGE_FACTOR = 8
+MAX_MERGED_ROWS = 1 << 20
+"""A merge never makes a larger segment: it would be rewritten for the sake of a few new rows, within a save."""
 _CACHED_PAGES = 64
+_CACHED_FILTER_BYTES = 32 << 20
 
 
 class Segments:
@@ -31,6 +32,7 @@ class Segments:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._pages: OrderedDict[tuple[str, int], SegmentPage] = OrderedDict()
+        self._filters: dict[bytes, bytes] = {}
         self._lock = RLock()
 
     def live_packs(self, root: Root) -> set[str]:
@@ -38,7 +40,10 @@ class Segments:
 
         A damaged segment names none: what lies in its packs is not known then, and is stored anew.
         """
-        named = {pack.name for _, head in self._readable(root.segments) for pack in head.packs}
+        heads = [head for _, head in self._readable(root.segments)]
+        named = {pack.name for head in heads for i, pack in enumerate(head.packs) if i not in head.gone}
+        wanted = {head.filter.digest for head in heads if head.filter is not None}
+        self._filters = {digest: bits for digest, bits in self._filters.items() if digest in wanted}
         return named - {item.name for item in (*root.condemned, *root.deleting) if item.kind == PACK}
 
     def _readable(self, refs: Iterable[ObjectRef]) -> Iterator[tuple[ObjectRef, Segment]]:
@@ -50,7 +55,19 @@ class Segments:
         """Every place where `root` says this chunk lies, newest segment first; a damaged segment hides its own."""
         for ref, head in self._readable(reversed(root.segments)):
             with suppress(*UNREADABLE):
-                yield from self._find_in(ref, head, chunk_id)
+                if self._may_hold(ref, head, chunk_id):
+                    yield from self._find_in(ref, head, chunk_id)
+
+    def _may_hold(self, ref: ObjectRef, head: Segment, chunk_id: bytes) -> bool:
+        if head.filter is None:
+            return True
+        bits = self._filters.get(head.filter.digest)
+        if bits is None:
+            if sum(map(len, self._filters.values())) + head.filter.raw_bytes > _CACHED_FILTER_BYTES:
+                return True
+            bits = self._objects.page(SEGMENT, ref.name, head.filter, SegmentFilter).bits
+            self._filters[head.filter.digest] = bits
+        return segment.may_hold(bits, chunk_id)
 
     def _find_in(self, ref: ObjectRef, head: Segment, chunk_id: bytes) -> Iterator[SegmentRow]:
         for number in segment.pages_of(head, chunk_id):
@@ -81,28 +98,27 @@ class Segments:
             page = self._objects.page(SEGMENT, ref.name, page_ref, SegmentPage)
             yield from segment.from_page(head, page, f"segment {ref.name}")
 
-    def merged(self, refs: Iterable[ObjectRef], without: frozenset[str] = frozenset()) -> Iterator[SegmentRow]:
-        """The rows of several segments as one sorted list, less those in the packs `without`.
-
-        A chunk that lies in two packs keeps both rows: a pack that no segment names would count as dead.
-        """
-        kept = (row for row in heapq.merge(*map(self.rows, refs), key=_chunk_id) if row.pack.name not in without)
-        for _, same in groupby(kept, key=_chunk_id):
-            yield from {row.pack.name: row for row in same}.values()
+    def columns(self, ref: ObjectRef) -> Iterator[Columns]:
+        """All pages of a segment, validated, its filter too."""
+        head = self._objects.segment(ref)
+        filtered = head.filter and self._objects.page(SEGMENT, ref.name, head.filter, SegmentFilter)
+        for page_ref in head.pages:
+            page = self._objects.page(SEGMENT, ref.name, page_ref, SegmentPage)
+            rows = segment.of_page(head, page, f"segment {ref.name}")
+            if filtered and not all(segment.may_hold(filtered.bits, bytes(chunk_id)) for chunk_id in rows.ids[::64]):
+                raise IntegrityError(f"segment {ref.name}: its filter denies a chunk", object=f"segment {ref.name}")
+            yield rows
 
     def due(self, refs: Sequence[ObjectRef]) -> tuple[int, list[ObjectRef]]:
         """(level, segments of that level) if a level is full and wants merging, else (0, [])."""
         by_level: dict[int, list[ObjectRef]] = {}
         for ref, head in self._readable(refs):
-            by_level.setdefault(head.level, []).append(ref)
+            if head.n_rows <= MAX_MERGED_ROWS // MERGE_FACTOR:
+                by_level.setdefault(head.level, []).append(ref)
         for level in sorted(by_level):
             if len(by_level[level]) >= MERGE_FACTOR:
                 return level, by_level[level]
         return 0, []
-
-
-def _chunk_id(row: SegmentRow) -> bytes:
-    return row.chunk_id
 
 
 class _Ids(Sequence[bytes]):

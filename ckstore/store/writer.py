@@ -6,7 +6,7 @@ Order of a commit: lease, read root, write objects, sync them and their director
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -15,10 +15,12 @@ import msgspec
 from ckstore.errors import UNREADABLE, MissingObjectError, StorageError, WriterExpired
 from ckstore.format import envelope, segment
 from ckstore.format.names import DIRECTORY, LEASES, PACK, SEGMENT, TEMPORARIES, epoch_of, object_path, writer_of
-from ckstore.format.records import Condemned, Entry, ObjectRef, PageRef, Root, Segment
-from ckstore.format.segment import SegmentRow
+from ckstore.format.records import Condemned, ObjectRef, PageRef, Root
+from ckstore.format.segment import Segment, SegmentPage, SegmentRow
+from ckstore.store import liveness
 from ckstore.store.fs import LocalFs, process_id
 from ckstore.store.leases import Lease
+from ckstore.store.merging import Merge
 from ckstore.store.objects import Objects, encode_pages
 from ckstore.store.packs import PackWriter
 from ckstore.store.roots import Roots, check_writable
@@ -55,7 +57,7 @@ class Writer:
         self.name, self._lease, self.root = self._begin()
         self.epoch = epoch_of(self.name) or 0
         self._packs: PackWriter | None = None
-        self._merged: dict[tuple[str, ...], ObjectRef] = {}
+        self._merged: dict[tuple[str, ...], list[ObjectRef]] = {}
 
     def _begin(self) -> tuple[str, Lease, Root]:
         while True:
@@ -131,11 +133,26 @@ class Writer:
         return ObjectRef(name, digest, len(data))
 
     def put_segment(self, rows: Sequence[SegmentRow], level: int = 0) -> ObjectRef:
-        """Write a segment. REQUIRES: rows sorted by chunk id."""
-        packs, records = segment.to_pages(rows)
-        refs, stored = encode_pages(records, [len(page.chunk_ids) // 32 for page in records], {})
-        fences = b"".join(page.chunk_ids[:32] for page in records)
-        return self.put(SEGMENT, Segment(packs, level, len(rows), fences, refs), stored)
+        """Write a segment of at least one row."""
+        packs, columns = segment.of_rows(rows)
+        made = self.put_pages(packs, segment.pages(segment.ordered(columns)), len(rows), level)
+        assert made is not None
+        return made
+
+    def put_pages(
+        self, packs: list[ObjectRef], pages: Iterable[SegmentPage], most_rows: int, level: int
+    ) -> ObjectRef | None:
+        """Write a segment of these pages, sorted by chunk id, of at most so many rows; None if there are no rows."""
+        counted = segment.Counted(pages, len(packs), most_rows)
+        refs, stored = encode_pages(counted, {})
+        if not refs:
+            return None
+        head = Segment(packs, level, counted.n_rows, b"".join(counted.fences), refs, counted.pack_rows.tolist())
+        if len(refs) > 1:
+            last = envelope.HEADER_BYTES + sum(map(len, stored))
+            (filter_ref,), bits = encode_pages([(counted.filter.record(), counted.n_rows)], {}, last)
+            head, stored = msgspec.structs.replace(head, filter=filter_ref), stored + bits
+        return self.put(SEGMENT, head, stored)
 
     def put_paged(
         self,
@@ -146,7 +163,7 @@ class Writer:
         head: Callable[[list[PageRef]], msgspec.Struct],
     ) -> tuple[ObjectRef, list[PageRef]]:
         """Write a manifest or closure whose head is `head(page refs)`; pages in `shared` are not written again."""
-        refs, stored = encode_pages(pages, n_rows, shared)
+        refs, stored = encode_pages(zip(pages, n_rows, strict=True), shared)
         return self.put(kind, head(refs), stored), refs
 
     def commit(self, change: Callable[[Root], Root], needed: Mapping[tuple[int, str], Sequence[SegmentRow]]) -> Root:
@@ -173,13 +190,7 @@ class Writer:
         return self._roots.extend(extend, temporary, self._is_in)
 
     def _is_in(self, root: Root) -> bool:
-        return any(entry.write_id == self.write_id for entry in self._entries(root))
-
-    def _entries(self, root: Root) -> Iterator[Entry]:
-        """Newest first."""
-        yield from reversed(root.inline)
-        for ref in reversed(root.catalog):
-            yield from reversed(self._objects.catalog(ref.page).entries)
+        return any(entry.write_id == self.write_id for entry in liveness.entries(self._objects, root))
 
     def _check_floor(self, base: Root) -> None:
         if self.epoch < base.floor:
@@ -189,7 +200,7 @@ class Writer:
         condemned = {(item.kind, item.name) for item in base.condemned}
         # a gc that took this writer for dead may even have condemned what it has just written
         wanted = {key for key in condemned if key in needed or writer_of(key[1]) == self.name}
-        self._check_named(base, needed, wanted)
+        liveness.check(self._objects, self._segments, base, needed.keys(), wanted)
         if not wanted:
             return base
         kept: list[Condemned] = [item for item in base.condemned if (item.kind, item.name) not in wanted]
@@ -198,26 +209,6 @@ class Writer:
         if rows:
             segments.append(self.put_segment([row for _, row in rows]))
         return msgspec.structs.replace(base, condemned=kept, segments=segments)
-
-    def _check_named(
-        self, base: Root, needed: Mapping[tuple[int, str], Sequence[SegmentRow]], wanted: set[tuple[int, str]]
-    ) -> None:
-        # The floor already forbids this; a second, positive test costs nothing and trusts no argument.
-        packs = {name for kind, name in needed.keys() - wanted if kind == PACK}
-        gone = self._unused(base, packs - self._segments.live_packs(base)) if packs else packs
-        doomed = {(item.kind, item.name) for item in base.deleting} & needed.keys()
-        if gone or doomed:
-            raise WriterExpired(f"{len(gone) + len(doomed)} objects this commit needs are being deleted: save again")
-
-    def _unused(self, base: Root, packs: set[str]) -> set[str]:
-        """Those of `packs` that no checkpoint of `base` uses. It uses packs that none of its segments names where one
-        of these was damaged: engine/unlist.py says why such a pack is live."""
-        entries = self._entries(base)
-        with suppress(*UNREADABLE):  # what an unreadable page or closure needs is not known
-            while packs and (entry := next(entries, None)) is not None:
-                with suppress(*UNREADABLE):
-                    packs = packs - {pack.name for pack in self._objects.closure(entry.closure).packs}
-        return packs
 
     def merge_segments(self, refs: Sequence[ObjectRef]) -> list[ObjectRef]:
         """`refs`, with each full level merged into one segment of the next."""
@@ -229,12 +220,13 @@ class Writer:
             key = tuple(ref.name for ref in full)
             if key not in self._merged:
                 try:
-                    rows = list(self._segments.merged(full))
+                    merge = Merge(self._objects, full)
+                    made = self.put_pages(merge.packs, merge.pages(), merge.most_rows, level + 1)
                 except UNREADABLE:
                     return refs  # damage to a list that serves deduplication must not stop a save
-                self._merged[key] = self.put_segment(rows, level + 1)
+                self._merged[key] = [made] if made else []
             at = refs.index(full[0])
-            refs = [*refs[:at], self._merged[key], *(ref for ref in refs[at:] if ref not in full)]
+            refs = [*refs[:at], *self._merged[key], *(ref for ref in refs[at:] if ref not in full)]
 
     def _sync(self) -> None:
         for kind in sorted(self._touched):

@@ -8,12 +8,12 @@ import re
 import msgspec
 import pytest
 
-from ckstore.format import frame, names, pack, records
+from ckstore.format import frame, names, pack, records, segment
 from house.files import PACKAGE
 
 RECORDS = [
     record
-    for module in (records, pack)
+    for module in (records, pack, segment)
     for _, record in inspect.getmembers(module, inspect.isclass)
     if issubclass(record, records.Record) and record.__module__ == module.__name__ and record is not records.Record
 ]

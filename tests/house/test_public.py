@@ -14,14 +14,22 @@ import ckstore
 from ckstore import errors
 from house.files import ROOT
 
-PUBLIC = {"Checkpoint", "Store", "open"} | {
+PUBLIC = {"Checkpoint", "DamageWarning", "Keep", "Store", "open", "repair"} | {
     name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, errors.CkError)
 }
 ANY = object()
 """A default that the documents leave open."""
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "load": {"select": None, "into": None, "framework": None, "device": None, "verify": ANY, "allow_pickle": False},
+    "load": {
+        "select": None,
+        "into": None,
+        "framework": None,
+        "device": None,
+        "verify": ANY,
+        "allow_pickle": False,
+        "partial": False,
+    },
     "save": {
         "step": ANY,
         "run": ANY,
@@ -37,8 +45,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "untag": {"name": inspect.Parameter.empty},
     "annotate": {"ref": inspect.Parameter.empty, "metrics": None, "meta": None},
     "delete": {"ref": inspect.Parameter.empty},
+    "thin": {"ref": inspect.Parameter.empty, "drop": inspect.Parameter.empty},
+    "keep": {"policy": inspect.Parameter.empty, "dry_run": False},
     "gc": {"dry_run": False, "grace_s": 60},
     "verify": {"level": ANY},
+    "repair": {"dry_run": True},
     "stats": {},
     "close": {},
 }
@@ -87,7 +98,7 @@ def test_a_checkpoint_has_the_documented_attributes(store_path: str) -> None:
         assert list(checkpoint.tags) == ["good"]
 
 
-@pytest.mark.parametrize("verb", ["gc", "verify", "stats"])
+@pytest.mark.parametrize("verb", ["gc", "verify", "stats", "repair"])
 def test_a_report_is_frozen_and_becomes_json(verb: str, store_path: str) -> None:
     with ckstore.open(store_path, create=True) as store:
         store.save(_small_state(), step=3)

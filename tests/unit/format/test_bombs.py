@@ -12,7 +12,8 @@ from blake3 import blake3
 from ckstore.errors import FormatError
 from ckstore.format import envelope
 from ckstore.format.names import CLOSURE
-from ckstore.format.records import PageRef, Segment, SegmentPage
+from ckstore.format.records import PageRef
+from ckstore.format.segment import Segment, SegmentPage
 from tests.unit.format.test_envelope import PAGE, RECORD, UUID, WHAT, page_ref, read
 
 
@@ -70,7 +71,7 @@ def test_pages_of_one_holder_that_lie_over_each_other_are_refused() -> None:
     refs = [
         PageRef(holder, 56 + 10 * i, 10, 10, bytes(32), 1) for i in range(5) for holder in ("", "1-00000000000000aa-1")
     ]
-    Segment([], 0, 0, b"", refs[::-1])
+    Segment([], 0, 0, bytes(320), refs[::-1])
     for wrong in (refs[2], msgspec.structs.replace(refs[2], offset=75), msgspec.structs.replace(refs[2], offset=1)):
         with pytest.raises(ValueError, match="lies over another"):
             Segment([], 0, 0, b"", [*refs, msgspec.structs.replace(wrong, stored_bytes=60)])
@@ -86,9 +87,9 @@ def test_a_page_that_is_shorter_than_its_reference_says_is_refused() -> None:
 @pytest.mark.parametrize("n_bytes", [0, 4000, 300_000, 8 << 20, 9 << 20])
 @pytest.mark.parametrize("fill", [b"\0", b"0123456789abcdef" * 8 + bytes(2000)])
 def test_a_record_that_shrinks_to_almost_nothing_can_be_read(n_bytes: int, fill: bytes) -> None:
-    record = Segment([], 0, 0, (fill * (n_bytes // len(fill) + 1))[:n_bytes], [])
+    record = SegmentPage((fill * (n_bytes // len(fill) + 1))[:n_bytes], b"", b"", b"", b"")
     stored, raw_bytes, _ = envelope.encode_page(record)
-    assert envelope.decode_page(stored, page_ref(stored, raw_bytes), Segment, WHAT) == record
+    assert envelope.decode_page(stored, page_ref(stored, raw_bytes), SegmentPage, WHAT) == record
     data, digest = envelope.encode(CLOSURE, UUID, record)
     header = envelope.parse_header(data[:56], CLOSURE, UUID, WHAT)
-    assert envelope.decode_head(data[:56], header, data[56:], Segment, WHAT, digest)[0] == record
+    assert envelope.decode_head(data[:56], header, data[56:], SegmentPage, WHAT, digest)[0] == record

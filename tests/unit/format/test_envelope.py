@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from ckstore.errors import CkError, CorruptError, FormatError, IntegrityError, UnsupportedError, UsageError
 from ckstore.format import envelope
 from ckstore.format.names import CATALOG, CLOSURE, ROOT
-from ckstore.format.records import CatalogPage, Closure, PackUse, PageRef, Segment, SegmentPage
+from ckstore.format.records import CatalogPage, Closure, PackUse, PageRef
+from ckstore.format.segment import SegmentPage
 
 UUID = bytes(range(16))
 WHAT = "closure 7-0123456789abcdef-3"
@@ -153,11 +154,11 @@ def test_a_header_alone_shows_sizes_that_cannot_be(fields: dict[str, int], probl
 
 
 def test_a_record_that_no_reader_would_take_is_not_written() -> None:
-    segment = Segment([], 0, 0, bytes(envelope.MAX_RAW_BYTES), [])
-    with pytest.raises(UsageError, match="Segment takes"):
-        envelope.encode(CLOSURE, UUID, segment)
-    with pytest.raises(UsageError, match="Segment takes"):
-        envelope.encode_page(segment)
+    page = SegmentPage(bytes(envelope.MAX_RAW_BYTES), b"", b"", b"", b"")
+    with pytest.raises(UsageError, match="SegmentPage takes"):
+        envelope.encode(CLOSURE, UUID, page)
+    with pytest.raises(UsageError, match="SegmentPage takes"):
+        envelope.encode_page(page)
 
 
 PAGE = SegmentPage(bytes(64), bytes(8), bytes(16), bytes(8), bytes(8))

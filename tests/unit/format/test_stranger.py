@@ -119,7 +119,7 @@ def test_a_stranger_finds_every_chunk_in_packs_and_segments(path: Path) -> None:
             in_packs[data[offset + 16 : offset + 48]] = (pack.name, offset, size, n_bytes)
     in_segments = {}
     for ref in stranger.root[15]:
-        packs, level, n_rows, fences, pages = stranger.head(5, ref)
+        packs, level, n_rows, fences, pages, pack_rows, gone, filter_ref = stranger.head(5, ref)
         records = stranger.pages(5, ref[0], pages)
         assert fences == b"".join(ids[:32] for ids, *_ in records)
         for ids, pack_of, offsets, sizes, lengths in records:
@@ -129,6 +129,7 @@ def test_a_stranger_finds_every_chunk_in_packs_and_segments(path: Path) -> None:
                 where = (name, *(int.from_bytes(part, "little") for part in place))
                 in_segments[ids[32 * i : 32 * i + 32]] = where
         assert (level, n_rows) == (0, sum(len(ids) // 32 for ids, *_ in records))
+        assert (sum(pack_rows), gone, filter_ref) == (n_rows, [], None)
     assert in_segments == in_packs
 
 

@@ -165,10 +165,12 @@ def test_no_clock_of_another_host_matters(fs: LocalFs) -> None:
         assert Observer(fs).live(WRITER)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"host": 5}', "\0" * 50, '{"host": "elsewhere"}'])
-def test_a_lease_that_says_nothing_is_judged_by_its_lock(fs: LocalFs, text: str) -> None:
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[]", b'{"host": 5}', bytes(50), b'{"host": "elsewhere"}', b'{"host":"\x80"}']
+)
+def test_a_lease_that_says_nothing_is_judged_by_its_lock(fs: LocalFs, text: bytes) -> None:
     path = Path(fs.locate(f"lease/{WRITER}"))
-    path.write_text(text)
+    path.write_bytes(text)
     assert not Observer(fs).live(WRITER)
     with path.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Sequence
 
 import msgspec
+import numpy as np
 import pytest
 from blake3 import blake3
 
-from ckstore.format.names import PACK
+from ckstore.errors import IntegrityError
+from ckstore.format import segment
+from ckstore.format.names import PACK, SEGMENT
 from ckstore.format.records import Condemned, ObjectRef, Root
-from ckstore.format.segment import SegmentRow
+from ckstore.format.segment import Segment, SegmentFilter, SegmentRow
+from ckstore.store import merging, segments
+from ckstore.store.merging import Merge
 from ckstore.store.repository import Repository
 from ckstore.store.segments import MERGE_FACTOR
 from tests.unit.store.opened import add_pack, new_repository, step, write_pack
@@ -26,6 +32,12 @@ def repo(store_path: str) -> Iterator[Repository]:
 def put_segment(repo: Repository, rows: list[SegmentRow], level: int = 0) -> ObjectRef:
     with repo.writer() as writer:
         return writer.put_segment(sorted(rows, key=lambda row: row.chunk_id), level)
+
+
+def merged_rows(repo: Repository, refs: Sequence[ObjectRef], without: frozenset[str] = frozenset()) -> list[SegmentRow]:
+    merge = Merge(repo.objects, refs, without)
+    head = Segment(merge.packs, 0, 0, b"", [])
+    return [row for page in merge.pages() for row in segment.from_page(head, page, "merged")]
 
 
 def find(repo: Repository, root: Root, data: bytes) -> list[SegmentRow]:
@@ -66,7 +78,7 @@ def test_live_packs_are_those_listed_and_not_condemned(repo: Repository) -> None
 
 def test_a_merge_keeps_all_rows_sorted_and_every_pack_named(repo: Repository) -> None:
     packs = [add_pack(repo, *(bytes([i, j]) for j in range(5)), b"in all of them") for i in range(3)]
-    merged = list(repo.segments.merged(repo.root().segments))
+    merged = merged_rows(repo, repo.root().segments)
     assert [row.chunk_id for row in merged] == sorted(row.chunk_id for row in merged)
     assert {row.pack.name for row in merged} == {rows[0].pack.name for rows in packs}
     assert set(merged) == {row for rows in packs for row in rows}
@@ -87,12 +99,12 @@ def test_a_pack_whose_every_chunk_another_pack_has_stays_live_through_a_merge(re
 def test_a_row_listed_again_by_a_rescue_is_merged_into_one(repo: Repository) -> None:
     (row,) = add_pack(repo, b"rescued")
     again = put_segment(repo, [row])
-    assert list(repo.segments.merged([*repo.root().segments, again])) == [row]
+    assert merged_rows(repo, [*repo.root().segments, again]) == [row]
 
 
 def test_a_merge_without_dead_packs_names_none_of_them(repo: Repository) -> None:
     dead, live = add_pack(repo, b"dead", b"both")[0].pack.name, add_pack(repo, b"live", b"both")[0].pack.name
-    rows = list(repo.segments.merged(repo.root().segments, without=frozenset([dead])))
+    rows = merged_rows(repo, repo.root().segments, frozenset([dead]))
     assert {row.pack.name for row in rows} == {live}
     assert {row.chunk_id for row in rows} == {blake3(data).digest() for data in (b"live", b"both")}
 
@@ -118,8 +130,6 @@ def test_a_merge_that_has_to_be_done_again_is_not_written_again(repo: Repository
 
 
 def test_rows_over_many_pages_are_all_found(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ckstore.format import segment
-
     monkeypatch.setattr(segment, "ROWS_PER_PAGE", 7)
     chunks = [bytes([i]) * 3 for i in range(100)]
     add_pack(repo, *chunks)
@@ -133,8 +143,6 @@ def test_rows_over_many_pages_are_all_found(repo: Repository, monkeypatch: pytes
 def test_a_chunk_whose_rows_go_on_over_pages_is_found_in_all_its_packs(
     repo: Repository, monkeypatch: pytest.MonkeyPatch, n_before: int, n_same: int
 ) -> None:
-    from ckstore.format import segment
-
     monkeypatch.setattr(segment, "ROWS_PER_PAGE", 3)
     same = blake3(b"same").digest()
     packs = [ObjectRef(f"1-00000000000000aa-{i}", bytes([i]) * 32, 1 << 20) for i in range(n_same)]
@@ -164,3 +172,76 @@ def test_a_segment_that_cannot_be_read_hides_its_own_chunks_only(repo: Repositor
 def test_an_empty_store_has_nothing(repo: Repository) -> None:
     assert repo.segments.live_packs(repo.root()) == set()
     assert find(repo, step(repo), b"x") == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_merge_by_ranges_is_what_sorting_all_rows_gives(
+    repo: Repository, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    monkeypatch.setattr(segment, "ROWS_PER_PAGE", int(rng.integers(1, 6)))
+    monkeypatch.setattr(merging, "_PAGES_AT_ONCE", 1)
+    packs = [ObjectRef(f"1-00000000000000aa-{i}", bytes([i]) * 32, 1 << 20) for i in range(4)]
+    ids = [blake3(bytes([i])).digest() for i in range(30)]
+    listed = [
+        [SegmentRow(ids[i], packs[p], 56 + i, 100, 9) for i, p in zip(*rng.integers(0, (30, 4), (n, 2)).T, strict=True)]
+        for n in rng.integers(1, 40, 3)
+    ]
+    refs = [put_segment(repo, rows) for rows in listed]
+    without = frozenset(pack.name for pack in packs if rng.random() < 0.3)
+    expected = {row for rows in listed for row in rows if row.pack.name not in without}
+    got = merged_rows(repo, refs, without)
+    assert set(got) == expected
+    assert [row.chunk_id for row in got] == sorted(row.chunk_id for row in got)
+    assert len(got) == len(expected)
+
+
+def test_a_filter_spares_the_pages_of_a_segment_that_lacks_a_chunk(
+    repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment, "ROWS_PER_PAGE", 50)
+    add_pack(repo, *(bytes([i]) * 3 for i in range(200)))
+    again = Repository(repo.fs)
+    asked: list[int] = []
+    page = again.objects.page
+    monkeypatch.setattr(
+        again.objects, "page", lambda kind, name, ref, of: (asked.append(ref.n_rows), page(kind, name, ref, of))[1]
+    )
+    assert [find(again, again.root(), bytes([i, i + 1])) for i in range(100)] == [[]] * 100
+    assert asked.count(200) == 1
+    assert len(asked) < 20
+    again.close()
+
+
+def test_a_filter_that_denies_what_is_there_is_damage(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment, "ROWS_PER_PAGE", 5)
+    monkeypatch.setattr(segment.FilterBuilder, "add", lambda self, ids: None)
+    add_pack(repo, *(bytes([i]) * 3 for i in range(20)))
+    with pytest.raises(IntegrityError, match="filter"):
+        list(repo.segments.columns(repo.root().segments[0]))
+
+
+def test_large_segments_are_merged_no_further(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "MAX_MERGED_ROWS", 4 * MERGE_FACTOR)
+    with repo.writer() as writer:
+        rows = write_pack(writer, [bytes([i]) * 2 for i in range(5 * MERGE_FACTOR)])
+        refs = [writer.put_segment(rows[5 * i : 5 * i + 5]) for i in range(MERGE_FACTOR)]
+        assert writer.merge_segments(refs) == refs
+        refs = [writer.put_segment(rows[4 * i : 4 * i + 4]) for i in range(MERGE_FACTOR)]
+        assert len(writer.merge_segments(refs)) == 1
+
+
+def test_a_filter_is_what_the_format_says(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment, "ROWS_PER_PAGE", 50)
+    chunks = [bytes([i, i]) for i in range(200)]
+    add_pack(repo, *chunks)
+    (ref,) = repo.root().segments
+    head = repo.objects.segment(ref)
+    assert head.filter is not None
+    bits = repo.objects.page(SEGMENT, ref.name, head.filter, SegmentFilter).bits
+    expected = bytearray(256)  # 8 bits a row or more: 2048 of them for 200 rows
+    for chunk in chunks:
+        words = struct.unpack("<4I", blake3(chunk).digest()[:16])
+        for word in words:
+            expected[word % 2048 // 8] |= 1 << word % 8
+    assert bits == expected
