@@ -1,16 +1,17 @@
-"""`rm` and `gc`: delete checkpoints, then free the bytes nothing needs any more. Both say what before and after."""
+"""`rm` and `gc`: delete checkpoints, then free the bytes nothing needs any more. Both have a dry run."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
 from ckstore import api
-from ckstore.cli import output, text
+from ckstore.cli import output, quantity, text
 from ckstore.cli.common import command, reading, store_argument, writing
-from ckstore.engine.reports import FreedReport, GcReport
+from ckstore.cli.output import Column
+from ckstore.engine.reports import CheckpointPlan, FreedReport, GcReport
 from ckstore.errors import ConflictError, UsageError
 
 
@@ -68,7 +69,7 @@ def _agreed(as_json: bool) -> bool:
 
 @command("ckstore gc runs/store --dry-run")
 @store_argument
-@click.option("--dry-run", is_flag=True, help="Only say what would be freed.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be freed, now and by deleting each checkpoint.")
 @click.option(
     "--grace",
     type=click.FloatRange(min=0),
@@ -77,40 +78,79 @@ def _agreed(as_json: bool) -> bool:
     metavar="SECONDS",
     help="How long to wait for writers that are at work.",
 )
-def gc(path: str, dry_run: bool, grace: float, as_json: bool) -> None:
+@click.option("--expire-writers", is_flag=True, help="Wait for no writer: those at work must save again.")
+@click.option("--emergency", is_flag=True, help="The disk is full: give up the reserve, write next to nothing.")
+@click.option("--max-repack", metavar="SIZE", help="Move at most so much to free more. Default: a tenth of the store.")
+def gc(
+    path: str, dry_run: bool, grace: float, expire_writers: bool, emergency: bool, max_repack: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Free the bytes that no checkpoint needs. Safe while others save and load.
 
     JSON: dry_run, condemned_objects, condemned_bytes, deleted_objects, freed_bytes, waiting_writers,
-    dropped_segments, unjudged_leases.
+    dropped_segments, unjudged_leases, repacked_packs, repacked_bytes, repack_frees_bytes, rebased_frames,
+    rebased_bytes, support_bytes, unmovable: [text], stopped, checkpoints (dry run): [{id, ref, freed_bytes,
+    support_bytes, rebase_bytes, damaged}].
     """
-    with reading(path) if dry_run else writing(path) as store:
-        if dry_run or not as_json:
-            plan = store.gc(dry_run=True, grace_s=grace)
-        if not as_json:
-            click.echo(_planned(plan))
-        if not dry_run:
-            with output.working("collecting"):
-                report = store.gc(grace_s=grace)
+    most = None if max_repack is None else quantity.size(max_repack)
+    with reading(path) if dry_run else writing(path) as store, output.working("collecting") as tell:
+        report = store.gc(dry_run, grace, expire_writers, emergency=emergency, max_repack_bytes=most, progress=tell)
     if as_json:
-        output.print_json((plan if dry_run else report).to_dict())
-    elif not dry_run:
+        output.print_json(report.to_dict())
+    elif dry_run:
+        _print_plan(report)
+    else:
         _print_freed(report, path)
 
 
-def _planned(plan: GcReport) -> str:
-    if not plan.condemned_objects:
-        return "nothing to free"
-    return f"{text.size(plan.condemned_bytes)} to free, in {text.count(plan.condemned_objects, 'file')}"
+_PLAN = (
+    Column("ref"), Column("id"), Column("frees", number=True), Column("held by deltas", number=True),
+    Column("to rebase", number=True),
+)  # fmt: skip
+
+
+def _print_plan(plan: GcReport) -> None:
+    """What gc would do, then what deleting each checkpoint would do."""
+    if plan.checkpoints:
+        output.print_table(_PLAN, [_row(one) for one in plan.checkpoints])
+    freed, n_files = plan.condemned_bytes, text.count(plan.condemned_objects, "file")
+    click.echo(f"{text.size(freed)} to free now, in {n_files}" if plan.condemned_objects else "nothing to free now")
+    if plan.repacked_packs:
+        packs = text.count(plan.repacked_packs, "pack")
+        moved = text.size(plan.repacked_bytes)
+        click.echo(f"{text.size(plan.repack_frees_bytes)} more in {packs}, out of which {moved} must be moved first")
+    if plan.support_bytes:
+        rebased = f"; {text.size(plan.rebased_bytes)} to write would let go of some" if plan.rebased_frames else ""
+        click.echo(f"{text.size(plan.support_bytes)} of deleted checkpoints stay as bases of others{rebased}")
+
+
+def _row(one: CheckpointPlan) -> list[str]:
+    if one.damaged:
+        return [one.ref, one.id[:12], text.size(one.freed_bytes), "damaged", "damaged"]
+    return [one.ref, one.id[:12], *map(text.size, (one.freed_bytes, one.support_bytes, one.rebase_bytes))]
 
 
 def _print_freed(report: GcReport, path: str) -> None:
     click.echo(f"freed {text.size(report.freed_bytes)}, {text.count(report.deleted_objects, 'file')}")
+    moved = report.repacked_bytes + report.rebased_bytes
+    if moved:
+        click.echo(f"moved {text.size(moved)}, so that what lay between could be freed")
+    for message in _notes(report, path):
+        output.note(message)
+
+
+def _notes(report: GcReport, path: str) -> Iterator[str]:
     if report.waiting_writers:
         waiting = text.count(report.waiting_writers, "writer is", "writers are")
-        output.note(f"{waiting} still at work on older data: run `ckstore gc {path}` again when done")
+        yield f"{waiting} still at work on older data: run `ckstore gc {path}` again when done"
     if report.dropped_segments:
-        dropped = text.count(report.dropped_segments, "damaged segment")
-        output.note(f"{dropped} dropped: all chunks stay readable, future saves may store some of them again")
+        dropped = text.count(report.dropped_segments, "segment")
+        yield f"{dropped} dropped: all chunks stay readable, future saves may store some of them again"
     if report.unjudged_leases:
         leases = text.count(report.unjudged_leases, "writer of another host", "writers of other hosts")
-        output.note(f"{leases} may be dead or alive: `ckstore gc {path} --grace 60` watches long enough to tell")
+        yield f"{leases} may be dead or alive: `ckstore gc {path} --grace 60` watches long enough to tell"
+    if report.unmovable:
+        places = text.count(len(report.unmovable), "damaged place")
+        yield f"{places} left as it is, first {report.unmovable[0]}: `ckstore verify {path}` tells whom that concerns"
+    if report.stopped:
+        yield f"no room to move what would free more ({report.stopped}): run `ckstore gc {path}` again"

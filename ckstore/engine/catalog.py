@@ -143,6 +143,48 @@ def change(
     raise CheckpointNotFound(f"checkpoint {checkpoint_id.hex()[:12]} is not in the store (deleted?)")
 
 
+def change_many(
+    repo: Repository, writer: Writer, root: Root, ids: Collection[bytes], edit: Callable[[Entry], Entry | None],
+    written: dict[str, CatalogRef],
+) -> Root:  # fmt: skip
+    """`root` with the entries of these ids edited, or removed where `edit` returns None; `root` itself if none changes.
+
+    An id that is not there is passed over. written: new pages by the name of the one they replace, so that a commit
+    that tries again does not write them again. REQUIRES: `edit` gives the same for the same entry each time.
+    """
+    left = set(ids)
+    inline = _all_edited(root.inline, left, edit)
+    catalog: list[CatalogRef] = []
+    for ref in reversed(root.catalog):
+        catalog.extend(_page_edited(repo, writer, ref, left, edit, written) if left else [ref])
+    catalog.reverse()
+    if inline is root.inline and catalog == root.catalog:
+        return root
+    return _rolled(repo, writer, msgspec.structs.replace(root, inline=inline, catalog=catalog))
+
+
+def _page_edited(
+    repo: Repository, writer: Writer, ref: CatalogRef, left: set[bytes], edit: Callable[[Entry], Entry | None],
+    written: dict[str, CatalogRef],
+) -> list[CatalogRef]:  # fmt: skip
+    old = repo.objects.catalog(ref.page).entries
+    new = _all_edited(old, left, edit)
+    if new is old or not new:
+        return [ref] if new else []
+    if ref.page.name not in written:
+        written[ref.page.name] = _put_page(writer, new)
+    return [written[ref.page.name]]
+
+
+def _all_edited(old: list[Entry], left: set[bytes], edit: Callable[[Entry], Entry | None]) -> list[Entry]:
+    """`old` edited, or `old` itself if nothing changes; takes the ids it finds off `left`."""
+    here = {entry.id for entry in old} & left
+    left -= here
+    new = [edit(entry) if entry.id in here else entry for entry in old]
+    same = all(one is other for one, other in zip(new, old, strict=True))
+    return old if same else [entry for entry in new if entry is not None]
+
+
 def _edited(old: list[Entry], checkpoint_id: bytes, edit: Callable[[Entry], Entry | None]) -> list[Entry] | None:
     at = next((i for i, entry in enumerate(old) if entry.id == checkpoint_id), None)
     if at is None:

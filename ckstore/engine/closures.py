@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from ckstore.engine.parent import Parent
 from ckstore.format.closure import Row
-from ckstore.format.names import PACK
-from ckstore.format.records import ObjectRef
+from ckstore.format.names import CLOSURE, MANIFEST, PACK
+from ckstore.format.records import ObjectRef, PageRef
 from ckstore.format.segment import SegmentRow
 from ckstore.store.packs import Placed
 
@@ -107,3 +107,9 @@ class ClosureBuilder:
         for found in self._found.values():
             needed.setdefault((PACK, found.where.pack.name), []).append(found.where)
         return needed
+
+
+def holders(manifest_pages: Sequence[PageRef], closure_pages: Sequence[PageRef]) -> list[tuple[int, str]]:
+    """The older manifests and closures in which pages of a checkpoint lie."""
+    pages = [*((MANIFEST, ref) for ref in manifest_pages), *((CLOSURE, ref) for ref in closure_pages)]
+    return sorted({(kind, ref.holder) for kind, ref in pages if ref.holder})

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from ckstore.engine import reach, trim
+from ckstore.engine.garbage import dead_of, no_more_held, path_of, sizes_of
 from ckstore.engine.reach import Object
 from ckstore.engine.reports import GcReport
 from ckstore.engine.session import Session
+from ckstore.engine.tend import NO_ROOM, tend
 from ckstore.engine.unlist import unlist
-from ckstore.format.names import DIRECTORY, PACK, ROOT, SEGMENT, TEMPORARIES, epoch_of, object_path, writer_of
+from ckstore.engine.upkeep import USUAL, Progress, Tended, Upkeep, silent
+from ckstore.errors import StorageError, UsageError
+from ckstore.format.names import DIRECTORY, PACK, ROOT, TEMPORARIES, epoch_of
 from ckstore.format.records import Condemned, Root
+from ckstore.store import reserve
 from ckstore.store.leases import Observer
 from ckstore.store.repository import Repository
 from ckstore.store.roots import CONDEMNED_BYTES
 from ckstore.store.writer import Writer, until_not_expired
-
-TEMPORARY = 0
-"""The kind under which stray temporaries are condemned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,51 +39,82 @@ class Waiting:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.grace_s, int | float) or not self.grace_s >= 0:
+            raise UsageError(f"grace_s is a number of seconds from 0 on, not {self.grace_s!r}")
 
-def collect(session: Session, waiting: Waiting) -> GcReport:
-    """Delete every object that no live checkpoint needs and no living writer may still commit."""
-    return until_not_expired(lambda: _collect(session.repo, session.leases, waiting))
 
+def collect(
+    session: Session, waiting: Waiting, upkeep: Upkeep = USUAL, progress: Progress = silent, emergency: bool = False
+) -> GcReport:
+    """Delete every object that no live checkpoint needs and no living writer may still commit.
 
-def _collect(repo: Repository, observer: Observer, waiting: Waiting) -> GcReport:
+    emergency: for a full disk. The reserve is given up first, and nothing is written that is not needed to delete:
+    no repack, no rebase, and segments that name a dead pack are dropped (chunks may be stored again later).
+    """
+    repo = session.repo
     repo.prepare()
+    if emergency:
+        reserve.release(repo.fs)
+    try:
+        return until_not_expired(lambda: _collect(session, waiting, upkeep, progress, emergency))
+    except StorageError as error:
+        if error.errno not in NO_ROOM or emergency:
+            raise
+        hint = "`ckstore gc --emergency` (emergency=True) needs next to no room"
+        raise StorageError(f"{error.message}; {hint}", error.errno, **error.details) from error
+
+
+def _collect(session: Session, waiting: Waiting, upkeep: Upkeep, progress: Progress, emergency: bool) -> GcReport:
+    repo, observer = session.repo, session.leases
     n_unjudged, end = _watch(observer, waiting)
     condemned: dict[Object, int] = {}
     deleted: dict[Object, int] = {}
-    n_dropped = 0
-    _finish(repo)
+    n_dropped = n_waiting = 0
+    _finish(repo, progress)
+    tended = Tended() if emergency else _tended(session, upkeep, progress)
     while True:  # a root has room for so many condemned objects only
-        batch = _condemn(repo, observer)
+        progress(0, 0, "looking for what nobody needs")
+        batch = _condemn(repo, observer, emergency)
         condemned.update(batch.objects)
         n_dropped += batch.n_dropped
         number, writers = _wait(repo, observer, waiting, end)
         if writers and not waiting.expire_writers:
-            return _report(condemned, deleted, writers, n_dropped, n_unjudged)
-        deleted.update(_release(repo, number))
-        if not batch.more or not number:
+            n_waiting = writers
             break
-    _drop_dead_leases(observer)
-    return _report(condemned, deleted, 0, n_dropped, n_unjudged)
+        deleted.update(_release(repo, number, progress))
+        if not batch.more or not number:
+            _drop_dead_leases(observer)
+            _renew_reserve(repo, emergency, tended)
+            break
+    return _report(condemned, deleted, n_waiting, n_dropped, n_unjudged, tended)
 
 
-def preview(session: Session) -> GcReport:
-    """What collect() would condemn and delete now; changes nothing."""
+def _tended(session: Session, upkeep: Upkeep, progress: Progress) -> Tended:
+    progress(0, 0, "looking for what can be moved")
     repo = session.repo
+    dead = repo.at_newest(lambda root: dead_of(repo, root, session.leases))
+    everywhere = upkeep.everywhere or not reserve.is_whole(repo.fs)  # then the last gc was none, or an emergency
+    return tend(session, dead, replace(upkeep, everywhere=everywhere), progress)
 
-    def look(root: Root) -> GcReport:
-        sizes = _dead(repo, root, session.leases)
-        sizes.update(_sizes(repo, [*root.condemned, *root.deleting]))
-        n_unjudged = len(session.leases.in_doubt())
-        return GcReport(True, len(sizes), sum(sizes.values()), 0, 0, 0, 0, n_unjudged)
 
-    return repo.at_newest(look)
+def _renew_reserve(repo: Repository, emergency: bool, tended: Tended) -> None:
+    is_new = reserve.shorten(repo.fs) if emergency or tended.partial else reserve.make(repo.fs)
+    if is_new:
+        repo.fs.sync_dir("")
 
 
 def _report(
-    condemned: dict[Object, int], deleted: dict[Object, int], writers: int, n_dropped: int, n_unjudged: int
-) -> GcReport:
-    n_bytes, freed = sum(condemned.values()), sum(deleted.values())
-    return GcReport(False, len(condemned), n_bytes, len(deleted), freed, writers, n_dropped, n_unjudged)
+    condemned: dict[Object, int], deleted: dict[Object, int], writers: int, n_dropped: int, n_unjudged: int,
+    tended: Tended,
+) -> GcReport:  # fmt: skip
+    return GcReport(
+        dry_run=False, condemned_objects=len(condemned), condemned_bytes=sum(condemned.values()),
+        deleted_objects=len(deleted), freed_bytes=sum(deleted.values()), waiting_writers=writers,
+        dropped_segments=n_dropped, unjudged_leases=n_unjudged, repacked_packs=tended.packs,
+        repacked_bytes=tended.moved_bytes, rebased_frames=tended.rebased, rebased_bytes=tended.rebased_bytes,
+        unmovable=[f"{what}: {problem}" for what, problem in tended.unmovable.items()], stopped=tended.stopped,
+    )  # fmt: skip
 
 
 def _watch(observer: Observer, waiting: Waiting) -> tuple[int, float]:
@@ -95,17 +128,6 @@ def _watch(observer: Observer, waiting: Waiting) -> tuple[int, float]:
     return len(doubtful), end
 
 
-def _dead(repo: Repository, root: Root, observer: Observer) -> dict[Object, int]:
-    """Objects and temporaries that `root` does not need and whose writers live no more, with their bytes."""
-    there = reach.on_disk(repo)
-    there.update({(TEMPORARY, name): size for name, size in repo.fs.sizes(TEMPORARIES).items() if writer_of(name)})
-    # Listed after the objects: a writer that made one of them had its lease by then.
-    writers = {writer for writer in observer.writers() if observer.live(writer)}
-    known = {(item.kind, item.name) for item in (*root.condemned, *root.deleting)}
-    dead = there.keys() - reach.of_root(repo, root) - known
-    return {item: there[item] for item in dead if writer_of(item[1]) not in writers}
-
-
 @dataclass
 class _Batch:
     """What one root step A condemned."""
@@ -114,25 +136,27 @@ class _Batch:
     more: bool = False
     """Whether there was no room for all that is dead."""
     n_dropped: int = 0
-    """Damaged segments among them."""
+    """Segments that were dropped, not replaced."""
 
 
-def _condemn(repo: Repository, observer: Observer) -> _Batch:
+def _condemn(repo: Repository, observer: Observer, emergency: bool = False) -> _Batch:
     """Root step A. The choice is made again for every root that this step might extend."""
     batch = _Batch()
 
     def step(writer: Writer) -> Callable[[Root], Root]:
         def change(base: Root) -> Root:
             nonlocal batch
-            dead = _dead(repo, base, observer)
+            dead = dead_of(repo, base, observer)
             chosen = _fitting(base, sorted(dead), CONDEMNED_BYTES * 3 // 4)  # the rest is for segments
             batch = _Batch(more=len(chosen) < len(dead))
             trimmed_to = trim.trim_to(repo, base)
             if not chosen and trimmed_to == base.trimmed_to:
                 return base
-            lists = unlist(repo, writer, base, frozenset(name for kind, name in chosen if kind == PACK))
-            dead.update({(SEGMENT, ref.name): ref.n_bytes for ref in lists.replaced})
-            listed = _fitting(base, [*chosen, *((SEGMENT, ref.name) for ref in lists.replaced)], CONDEMNED_BYTES)
+            packs = frozenset(name for kind, name in chosen if kind == PACK)
+            lists = unlist(repo, writer, base, packs, rewrite=not emergency)
+            freed = no_more_held(repo, base, lists.segments)
+            dead.update(freed)
+            listed = _fitting(base, [*chosen, *sorted(freed)], CONDEMNED_BYTES)
             batch = _Batch({item: dead[item] for item in listed}, len(listed) < len(dead), lists.n_dropped)
             more = [Condemned(kind, name, base.number + 1) for kind, name in listed]
             return msgspec.structs.replace(
@@ -173,7 +197,7 @@ def _wait(repo: Repository, observer: Observer, waiting: Waiting, end: float) ->
         pause = min(2 * pause, 1.0)
 
 
-def _release(repo: Repository, number: int) -> dict[Object, int]:
+def _release(repo: Repository, number: int, progress: Progress) -> dict[Object, int]:
     """Root step B for what was condemned up to root `number`: no older writer can commit; then delete, then clear."""
 
     def change(base: Root) -> Root:
@@ -189,19 +213,20 @@ def _release(repo: Repository, number: int) -> dict[Object, int]:
 
     with repo.writer() as writer:
         writer.commit(change, {})
-    return _finish(repo)
+    return _finish(repo, progress)
 
 
-def _finish(repo: Repository) -> dict[Object, int]:
+def _finish(repo: Repository, progress: Progress) -> dict[Object, int]:
     """Delete what the root says is being deleted, whoever began it, and root step C: clear the list."""
     doomed = repo.root().deleting
     if not doomed:
         return {}
     repo.fs.sync_dir(DIRECTORY[ROOT])  # the root that says so must outlive a crash before anything goes
-    sizes = _sizes(repo, doomed)
+    sizes = sizes_of(repo, doomed)
     repo.packs.close_idle()
-    for item in doomed:
-        repo.fs.remove(_path(item.kind, item.name))
+    for n, item in enumerate(doomed):
+        progress(n, len(doomed), "deleting")
+        repo.fs.remove(path_of(item.kind, item.name))
     for kind in {item.kind for item in doomed}:
         repo.fs.sync_dir(DIRECTORY.get(kind, TEMPORARIES))
     gone = {(item.kind, item.name) for item in doomed}
@@ -213,19 +238,6 @@ def _finish(repo: Repository) -> dict[Object, int]:
     with repo.writer() as writer:
         writer.commit(change, {})
     return sizes
-
-
-def _path(kind: int, name: str) -> str:
-    return f"{TEMPORARIES}/{name}" if kind == TEMPORARY and writer_of(name) else object_path(kind, name)
-
-
-def _sizes(repo: Repository, items: list[Condemned]) -> dict[Object, int]:
-    found: dict[Object, int] = {}
-    for directory in {DIRECTORY.get(item.kind, TEMPORARIES) for item in items}:
-        sizes = repo.fs.sizes(directory)
-        mine = (item for item in items if DIRECTORY.get(item.kind, TEMPORARIES) == directory)
-        found.update({(item.kind, item.name): sizes[item.name] for item in mine if item.name in sizes})
-    return found
 
 
 def _drop_dead_leases(observer: Observer) -> None:

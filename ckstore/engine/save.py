@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ckstore.engine import catalog, chunking
-from ckstore.engine.closures import ClosureBuilder
+from ckstore.engine.closures import ClosureBuilder, holders
 from ckstore.engine.encode import Encoder, Outcome, job_bytes
 from ckstore.engine.labels import Intent
 from ckstore.engine.parent import Parent
@@ -30,7 +30,8 @@ from ckstore.format.records import (
     TensorRow,
     ValueRow,
 )
-from ckstore.store.packs import PackWriter
+from ckstore.store import reserve
+from ckstore.store.packs import PACK_BYTES, PackWriter
 from ckstore.store.roots import root_bytes
 from ckstore.store.writer import Writer, until_not_expired
 from ckstore.tensor import TensorView
@@ -67,6 +68,8 @@ def _attempt(session: Session, state: Sequence[StateRow], intent: Intent) -> Ent
         table = _table(state, columns)
         entry, made = _put(writer, intent, step, base, parent, table, builder, pack_refs)
         root = _commit(session, writer, builder, made, entry, pack_refs, intent)
+        if sum(ref.n_bytes for ref in pack_refs) >= PACK_BYTES:  # small stores do without: it would be most of them
+            reserve.make(session.repo.fs)
     session.repo.packs.close_idle()
     saved = root.inline[-1] if root.inline[-1].id == entry.id else entry
     session.remember(saved, made)
@@ -144,7 +147,7 @@ def _put(
     where_pages = closure.to_pages(rows)
 
     def closure_head(refs: list[PageRef]) -> Closure:
-        return Closure(len(rows), closure.pack_uses(rows), _holders(what_pages, refs), refs, EMPTY)
+        return Closure(len(rows), closure.pack_uses(rows), holders(what_pages, refs), refs, EMPTY)
 
     n_rows = [len(page.chunk_ids) // 32 for page in where_pages]
     where, closure_pages = writer.put_paged(CLOSURE, where_pages, n_rows, parent.shared_closure_pages, closure_head)
@@ -155,12 +158,6 @@ def _put(
         n_tensors=sum(isinstance(row, TensorRow) for row, _ in table), extra=EMPTY,
     )  # fmt: skip
     return entry, Parent(entry.id, what, where, table, rows, what_pages, closure_pages)
-
-
-def _holders(what_pages: Sequence[PageRef], where_pages: Sequence[PageRef]) -> list[tuple[int, str]]:
-    """The older manifests and closures in which pages of a checkpoint lie."""
-    pages = [*((MANIFEST, ref) for ref in what_pages), *((CLOSURE, ref) for ref in where_pages)]
-    return sorted({(kind, ref.holder) for kind, ref in pages if ref.holder})
 
 
 def _step(session: Session, root: Root, intent: Intent) -> int:
@@ -181,7 +178,7 @@ def _commit(
     segments = [writer.put_segment(fresh)] if fresh else []
     pack_bytes = sum(ref.n_bytes for ref in packs)
     needed = builder.needed()
-    needed.update({holder: [] for holder in _holders(made.manifest_pages, made.closure_pages)})
+    needed.update({holder: [] for holder in holders(made.manifest_pages, made.closure_pages)})
 
     def extend(base: Root) -> Root:
         catalog.check_free(session.repo, base, intent.tags)  # somebody may have taken one meanwhile

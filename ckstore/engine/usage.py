@@ -48,7 +48,8 @@ def _chunks(repo: Repository, root: Root) -> tuple[int, int]:
     n_chunks = n_damaged = 0
     for ref in root.segments:
         try:
-            n_chunks += repo.objects.segment(ref).n_rows
+            head = repo.objects.segment(ref)
+            n_chunks += head.n_rows - head.n_gone
         except UNREADABLE as error:
             if isinstance(error, MissingObjectError) and repo.root().number != root.number:
                 raise  # replaced since: Repository.at_newest looks again

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 import ckstore
-from ckstore.engine import gc, reach, trim
+from ckstore.engine import garbage, reach, trim
 from ckstore.format.names import MANIFEST, PACK
 from ckstore.format.records import Condemned
 from ckstore.store.leases import Observer
@@ -76,13 +76,12 @@ def test_a_saver_that_begins_while_a_gc_looks_around_is_left_alone(store, open_s
         begun.append(saver._session.repo.writer())
         begun[0].put(MANIFEST, repo.root())
 
-    once(repo.fs, "sizes", begin)
-    once(observer, "writers", lambda: None)
+    once(reach, "on_disk", begin)
     root = repo.root()
-    dead = gc._dead(repo, root, observer)
+    dead = garbage.dead_of(repo, root, observer)
     assert dead == {}
     begun[0].__exit__(None, None, None)
-    assert len(gc._dead(repo, root, observer)) == 1
+    assert len(garbage.dead_of(repo, root, observer)) == 1
 
 
 def test_a_lease_is_locked_before_it_can_be_seen(store, monkeypatch):

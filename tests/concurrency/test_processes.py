@@ -96,11 +96,3 @@ def test_savers_that_are_stopped_and_given_up_go_on_when_they_wake(path):
         assert len(acknowledged(marks, Save)) == 12
         assert keys(store)[-1] == ("a", 11)
         assert_whole_and_tidy(store)
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(3600)
-def test_savers_collectors_and_an_expirer_for_a_long_time(path):
-    n = int(os.environ.get("CKSTORE_SOAK_SAVES", "300"))
-    savers = [Child(save_steps, path, run, list(range(n))) for run in "abcdefgh"]
-    work_together(path, savers, 4, list("abcdef"))

@@ -4,59 +4,25 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass, field
 from typing import Any
 
-import ml_dtypes
-import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import ckstore
-from ckstore.engine import catalog
+from ckstore.engine import catalog, gc
+from ckstore.engine.gc import Waiting
+from ckstore.engine.upkeep import Upkeep
 from ckstore.store import segments
+from tests.property.machine_states import Known, changed, fresh
 from tests.support.paths import IN_MEMORY
 from tests.support.states import assert_same, strays
 
 RUNS = st.sampled_from(["a", "b/c"])
 TAGS = st.sampled_from(["best", "keep.me", "x-1"])
 METRIC = st.floats(allow_nan=False, allow_infinity=False)
-DTYPES = ("f4", "i8", "u1", ml_dtypes.bfloat16)
-
-
-@dataclass
-class Known:
-    """What the model knows of a checkpoint."""
-
-    run: str
-    step: int
-    state: Any
-    tags: set[str] = field(default_factory=set)
-    metrics: dict[str, float] = field(default_factory=dict)
-    meta: dict[str, Any] = field(default_factory=dict)
-
-
-def fresh(seed: int) -> dict[str, Any]:
-    """A new state of two or three chunks a tensor."""
-    rng = np.random.default_rng(seed)
-    return {
-        "w": [rng.normal(size=(3, 700)).astype(dtype) for dtype in DTYPES],
-        "zeros": np.zeros(1500, "f8"),
-        "n": seed,
-        "deep": ({"x": rng.bytes(10)}, None),
-    }
-
-
-def changed(state: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Some elements of some tensors are others."""
-    rng = np.random.default_rng(seed)
-    tensors = [tensor.copy() for tensor in state["w"]]
-    for tensor in rng.choice(len(tensors), 2):
-        where = rng.integers(0, tensors[tensor].size, rng.choice([1, 500]))
-        tensors[tensor].reshape(-1)[where] = rng.integers(0, 100, where.size).astype(tensors[tensor].dtype)
-    return {**state, "w": tensors, "n": seed}
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -158,6 +124,49 @@ class StoreMachine(RuleBasedStateMachine):
         assert strays(self.store) == set()
 
     @rule()
+    def gc_that_moves_all_it_can(self) -> None:
+        report = gc.collect(self.store._session, Waiting(0), Upkeep(dead_share=0.001, everywhere=True))
+        assert (report.unmovable, report.stopped, strays(self.store)) == ([], "", set())
+
+    @rule()
+    def gc_in_an_emergency(self) -> None:
+        self.store.gc(grace_s=0, emergency=True)
+        assert strays(self.store) == set()
+
+    @rule()
+    def gc_dry_run(self) -> None:
+        plan = self.store.gc(dry_run=True)
+        assert [one.id for one in plan.checkpoints] == list(self.known)
+        assert not any(one.damaged for one in plan.checkpoints)
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data(), leaf=st.sampled_from(["zeros", "deep"]))
+    def thin(self, data: Any, leaf: str) -> None:
+        key = self.pick(data)
+        state = self.known[key].state
+        if leaf in state:
+            assert self.store.thin(key, [leaf, f"{leaf}.*"]).id == key
+            self.known[key].state = {name: value for name, value in state.items() if name != leaf}
+        else:
+            with pytest.raises(ckstore.NotFoundError):
+                self.store.thin(key, [leaf, f"{leaf}.*"])
+
+    @rule(last=st.integers(1, 3), leaf=st.sampled_from(["zeros", "deep"]))
+    def keep(self, last: int, leaf: str) -> None:
+        """The newest few of each run stay, and of these all but the newest and the tagged are thinned."""
+        self.store.keep(ckstore.Keep(last=last, thin=[leaf, f"{leaf}.*"], thin_beyond=1))
+        for run in {one.run for one in self.known.values()}:
+            mine = [key for key, one in self.known.items() if one.run == run]
+            for key in mine[:-1]:
+                if self.known[key].tags:
+                    continue
+                if key in mine[-last:]:
+                    state = self.known[key].state
+                    self.known[key].state = {name: value for name, value in state.items() if name != leaf}
+                else:
+                    del self.known[key]
+
+    @rule()
     def reopen(self) -> None:
         self.store.close()
         self.store = ckstore.open(self.path)
@@ -186,7 +195,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def load_into(self, data: Any) -> None:
         key = self.pick(data)
-        mine = fresh(99)
+        mine = {name: value for name, value in fresh(99).items() if name in self.known[key].state}
         tensors = list(mine["w"])
         assert_same(self.store.load(key, into=mine), self.known[key].state)
         for tensor, expected in zip(tensors, self.known[key].state["w"], strict=True):

@@ -1,0 +1,61 @@
+"""How much a gc may move, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ckstore.errors import UsageError
+
+DEAD_SHARE = 0.30
+"""Share of a pack that must be dead before the rest is moved: with less, much is moved to free little."""
+MAX_SHARE = 0.10
+"""Share of the store that one gc moves at most; the rest waits for the next one."""
+FREE_BYTES = 256 << 20
+"""What it may always move: a few packs of a small store are no work."""
+
+Progress = Callable[[int, int, str], None]
+"""Told (done, total, what) while something goes on; total 0: nobody knows."""
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """Progress for nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What may be moved. max_bytes: None = MAX_SHARE of the store, but FREE_BYTES in any case; 0: nothing at all."""
+
+    dead_share: float = DEAD_SHARE
+    max_bytes: int | None = None
+    everywhere: bool = False
+    """Look for support in every pack, not only where a checkpoint has just gone."""
+
+    def __post_init__(self) -> None:
+        if self.max_bytes is not None and (type(self.max_bytes) is not int or self.max_bytes < 0):
+            raise UsageError(f"max_repack_bytes is a number of bytes from 0 on, or None, not {self.max_bytes!r}")
+
+    def limit(self, store_bytes: int) -> int:
+        """Most bytes that a repack moves in a store of so many."""
+        return max(int(MAX_SHARE * store_bytes), FREE_BYTES) if self.max_bytes is None else self.max_bytes
+
+
+USUAL = Upkeep()
+
+
+@dataclass(slots=True)
+class Tended:
+    """What was moved."""
+
+    packs: int = 0
+    """Packs emptied by a repack."""
+    moved_bytes: int = 0
+    rebased: int = 0
+    """Frames encoded anew, without the bases they had."""
+    rebased_bytes: int = 0
+    unmovable: dict[str, str] = field(default_factory=dict)
+    """What is wrong, by pack or frame that could not be moved."""
+    stopped: str = ""
+    """Why it was cut short, if it was."""
+    partial: bool = False
+    """Whether support may have been left that only a look everywhere finds again."""

@@ -1,0 +1,180 @@
+"""Savers, readers, edits and other collectors beside a gc that moves frames: nobody loses anything, and all ends."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+import ckstore
+from ckstore.engine import gc, republish
+from ckstore.engine.gc import Waiting
+from ckstore.engine.reports import GcReport
+from ckstore.engine.upkeep import Upkeep
+from tests.support.packs import pack_names, rows_of
+from tests.support.states import assert_same, assert_whole_and_tidy, keys, state_of, strays
+from tests.support.stores import before_commit, once, save
+
+KINDS = ["repack", "rebase"]
+
+
+def collect(store: ckstore.Store, **how: bool) -> GcReport:
+    """A gc that moves for the least bit of room."""
+    return gc.collect(store._session, Waiting(0, **how), Upkeep(dead_share=0.01, everywhere=True))
+
+
+@pytest.fixture(params=KINDS)
+def store(open_store, request):
+    """A store in which the first commit of the next gc is that of frames that move."""
+    opened = open_store()
+    for step in range(4):
+        save(opened, "main", step)
+    for step in [1] if request.param == "repack" else [0, 1]:
+        opened.delete(f"main@{step}")
+    return opened
+
+
+def test_the_stores_of_these_tests_have_frames_to_move(store, request):
+    report = collect(store)
+    kind = request.node.callspec.params["store"]
+    assert (report.repacked_packs if kind == "repack" else report.rebased_frames) > 0
+    assert_whole_and_tidy(store)
+
+
+def test_a_saver_on_top_of_what_moves_keeps_the_old_place_until_the_next_gc(store, open_store):
+    saver = open_store()
+    before_commit(saver, lambda: collect(store))
+    save(saver, "main", 4)
+    old = {row.pack.name for row in rows_of(saver, "main@4")}
+    assert old <= pack_names(store)
+    assert_same(open_store().load("main@4"), state_of("main", 4))
+    collect(store)
+    assert_whole_and_tidy(store)
+
+
+def test_a_save_that_commits_in_between_is_kept_and_keeps_what_it_needs(store, open_store):
+    saver = open_store()
+    before_commit(store, lambda: save(saver, "main", 4))
+    collect(store)
+    assert keys(open_store())[-1] == ("main", 4)
+    assert_same(open_store().load("main@4"), state_of("main", 4))
+    assert_whole_and_tidy(store)
+
+
+def test_a_reader_whose_pack_goes_takes_the_new_closure(store, open_store):
+    reader = open_store()
+    repo = reader._session.repo
+
+    def move() -> None:
+        assert collect(store).freed_bytes > 0
+
+    once(repo.packs, "read", move)
+    assert_same(reader.load("main@3"), state_of("main", 3))
+    assert reader.verify("data").ok
+
+
+def test_two_collectors_that_move_the_same_frames_leave_one_copy(store, open_store):
+    other = open_store()
+    before_commit(store, lambda: collect(other))
+    collect(store)
+    assert strays(store) == set()
+    assert_whole_and_tidy(store)
+
+
+@pytest.mark.parametrize("which", [2, 3])
+def test_a_checkpoint_deleted_in_between_does_not_come_back(store, open_store, which):
+    other = open_store()
+    before_commit(store, lambda: other.delete(f"main@{which}"))
+    collect(store)
+    assert ("main", which) not in keys(store)
+    assert_whole_and_tidy(store)
+
+
+def test_tags_and_notes_made_in_between_stay(store, open_store):
+    other = open_store()
+
+    def edit() -> None:
+        other.tag("main@3", "best")
+        other.annotate("main@2", metrics={"loss": 1.0})
+
+    before_commit(store, edit)
+    collect(store)
+    assert store.checkpoint("best").step == 3
+    assert store.checkpoint("main@2").metrics == {"loss": 1.0}
+    assert_whole_and_tidy(store)
+
+
+def thin_in_between(store: ckstore.Store, other: ckstore.Store) -> tuple[set[bytes], set[bytes]]:
+    """The chunks of a checkpoint's closure after it was thinned, and after the collector that did not know of it."""
+    thinned: list[set[bytes]] = []
+
+    def thin() -> None:
+        other.thin("main@2", "shared")
+        thinned.append({row.chunk_id for row in rows_of(other, "main@2")})
+
+    before_commit(store, thin)
+    collect(store)
+    assert "shared" not in store.load("main@2")
+    return thinned[0], {row.chunk_id for row in rows_of(store, "main@2")}
+
+
+def test_a_checkpoint_thinned_in_between_stays_thinned(store, open_store):
+    thinned, found = thin_in_between(store, open_store())
+    assert found == thinned
+    collect(store)
+    assert store.verify("data").ok
+    assert strays(store) == set()
+    assert_same(store.load("main@3"), state_of("main", 3))
+
+
+def test_without_the_comparison_the_old_closure_would_come_back(store, open_store, monkeypatch):
+    """What the comparison in republish.py is for."""
+    monkeypatch.setattr(republish, "unchanged", lambda then, now: True)
+    thinned, found = thin_in_between(store, open_store())
+    assert found - thinned
+
+
+def test_a_mover_that_was_given_up_begins_again(store, open_store):
+    """Another gc deletes its new packs and closures before it commits."""
+    other = open_store()
+    before_commit(store, lambda: collect(other, expire_writers=True))
+    collect(store)
+    assert strays(store) == set()
+    assert_whole_and_tidy(store)
+
+
+def test_a_mover_taken_for_dead_is_rescued_with_its_packs(store, open_store, nobody_lives):
+    """Its new objects were condemned, not yet deleted: they are its own, and come back with its commit."""
+    other = open_store()
+    before_commit(store, lambda: gc._condemn(other._session.repo, other._session.leases))
+    collect(store)
+    assert_whole_and_tidy(store)
+
+
+class Killed(BaseException):
+    """Stands for the death of the process."""
+
+
+@pytest.mark.parametrize("n_steps", range(6))
+@pytest.mark.parametrize("after", [False, True])
+def test_a_gc_killed_at_any_root_step_is_finished_by_the_next(n_steps, after, store, open_store):
+    """Steps: rebase, repack, condemn, delete, clear, as many as there are; before or after the root was published."""
+    victim = open_store()
+    roots, left = victim._session.repo.roots, [n_steps]
+    publish = roots.publish
+
+    def dying(root, temporary):
+        if left[0] or after:
+            published = publish(root, temporary)
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        return published
+
+    roots.publish = dying
+    with suppress(Killed):
+        collect(victim)
+    save(store, "main", 4)
+    collect(store)
+    assert strays(store) == set()
+    assert_whole_and_tidy(store)
