@@ -14,6 +14,7 @@ from ckstore.errors import (
     CkError,
     ConflictError,
     CorruptError,
+    DamageWarning,
     ForkedError,
     FormatError,
     IntegrityError,
@@ -29,7 +30,7 @@ from ckstore.errors import (
 )
 
 if TYPE_CHECKING:
-    from ckstore.api import Checkpoint, Store, open
+    from ckstore.api import Checkpoint, Keep, Store, open, repair
 
 __version__ = "0.1.0"
 
@@ -40,9 +41,11 @@ __all__ = [
     "CkError",
     "ConflictError",
     "CorruptError",
+    "DamageWarning",
     "ForkedError",
     "FormatError",
     "IntegrityError",
+    "Keep",
     "MissingObjectError",
     "NotFoundError",
     "RefMoved",
@@ -54,12 +57,13 @@ __all__ = [
     "UsageError",
     "WriterExpired",
     "open",
+    "repair",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Load the engine at its first use: a script that only may save a checkpoint starts as fast as without."""
-    if name not in ("Checkpoint", "Store", "open"):
+    if name not in ("Checkpoint", "Keep", "Store", "open", "repair"):
         raise AttributeError(f"module 'ckstore' has no attribute {name!r}")
     globals()[name] = getattr(import_module("ckstore.api"), name)
     return globals()[name]

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from ckstore.adapters import tree
-from ckstore.engine import catalog, edit, gc, labels, restore, save, usage, verify
+from ckstore.adapters import loading, tree
+from ckstore.engine import catalog, edit, forecast, gc, keep, labels, reports, restore, save, thin, usage, verify
+from ckstore.engine import repair as mending
 from ckstore.engine.checkpoint import Checkpoint, of_entry
-from ckstore.engine.reports import FreedReport, GcReport, LeafInfo, StatsReport, UsageReport, VerifyReport
+from ckstore.engine.policy import Keep
 from ckstore.engine.session import Session
+from ckstore.engine.upkeep import Upkeep, silent
 from ckstore.errors import StoreNotFound, UsageError
-from ckstore.format.manifest import Table
 from ckstore.format.records import Entry, Root
 from ckstore.store.fs import LocalFs
 from ckstore.store.repository import Repository, Settings, initialize
-from ckstore.tensor import Path
 
 
 def open(path: str | os.PathLike[str], create: bool = False, readonly: bool = False, **settings: int) -> Store:
@@ -44,6 +44,11 @@ def open(path: str | os.PathLike[str], create: bool = False, readonly: bool = Fa
     store = Store(Session(Repository(fs, readonly)))
     _compare(settings, store._session.repo.root(), fs.root)
     return store
+
+
+def repair(path: str | os.PathLike[str], dry_run: bool = True) -> reports.RepairReport:
+    """As Store.repair(), also for a store that cannot be opened because its newest root is damaged."""
+    return mending.repair(LocalFs(os.fspath(path)), dry_run)
 
 
 def _compare(settings: Mapping[str, int], root: Root, path: str) -> None:
@@ -99,34 +104,20 @@ class Store:
     def load(
         self, ref: str | Checkpoint = "latest", *, select: str | Sequence[str] | None = None, into: Any = None,
         framework: str | None = None, device: Any = None, verify: bool = True, allow_pickle: bool = False,
+        partial: bool = False,
     ) -> Any:  # fmt: skip
         """Load a state as it was saved: same tree, same leaf types, same bits.
 
         select: patterns over dotted paths; only matching leaves are read; NotFoundError if none matches. into: a state
         of the same tree whose tensors are overwritten in place; it is compared before the first write. framework:
         "torch" or "numpy" instead of what was saved. verify: compare every chunk with its id. On damage raises
-        CorruptError; whatever is raised, its `overwritten` lists the tensors touched by then.
+        CorruptError; whatever is raised, its `overwritten` lists the tensors touched by then. partial: damaged leaves
+        are left out, as if not selected, and a DamageWarning names them; into= keeps what it had there.
         """
         entry = self._resolve(ref)
-        patterns = [select] if isinstance(select, str) else select
-
-        partial = patterns is not None
-
-        def work(entry: Entry) -> Any:
-            table = restore.load(session, entry)
-            every = [row for row, _ in table]
-            rows = every if patterns is None else tree.select(every, patterns)
-            targets = tree.destinations(
-                rows, framework=framework, device=device, into=into, allow_pickle=allow_pickle, partial=partial,
-                chunk_ids={row.path: columns.chunk_ids for row, columns in table},
-            )  # fmt: skip
-            leaves = _read(session, entry, table, targets, verify)
-            if into is not None:
-                return tree.into_result(rows, leaves, into, allow_pickle=allow_pickle)
-            return tree.build(rows, leaves, framework=framework, allow_pickle=allow_pickle, partial=partial)
-
+        how = loading.How(select, into, framework, device, verify, allow_pickle, partial)
         with self._open_session().uninterrupted() as session:
-            return restore.reading(session, entry, work)
+            return loading.load(session, entry, how)
 
     def arrays(self, ref: str | Checkpoint = "latest", *, select: str | Sequence[str] | None = None) -> Any:
         """Load a state with NumPy arrays, and None for whatever is none: needs no class that the state was made of.
@@ -134,17 +125,8 @@ class Store:
         A namedtuple is a plain tuple here. select: as for load().
         """
         entry = self._resolve(ref)
-
-        def work(entry: Entry) -> Any:
-            table = restore.load(session, entry)
-            rows = tree.arrays_only([row for row, _ in table])
-            rows = rows if select is None else tree.select(rows, select)
-            targets = tree.destinations(rows, framework="numpy", partial=True)
-            leaves = _read(session, entry, table, targets, verify=True)
-            return tree.build(rows, leaves, framework="numpy", partial=select is not None)
-
         with self._open_session().uninterrupted() as session:
-            return restore.reading(session, entry, work)
+            return loading.arrays(session, entry, select)
 
     def checkpoints(self, run: str | None = None) -> list[Checkpoint]:
         """All checkpoints, or a run's, oldest first."""
@@ -175,35 +157,67 @@ class Store:
         """Remove a checkpoint from the catalog; gc frees its space. Raises ConflictError while it has a tag."""
         edit.delete(self._session, self._resolve(ref))
 
-    def gc(self, dry_run: bool = False, grace_s: float = 60.0, expire_writers: bool = False) -> GcReport:
+    def thin(self, ref: str | Checkpoint, drop: str | Sequence[str]) -> Checkpoint:
+        """Take the leaves that match `drop` out of a checkpoint, whatever its tags; its id stays. gc frees the space.
+
+        drop: patterns over dotted paths, as for select=. Dicts lose keys, items of lists and tuples become None.
+        Raises NotFoundError if there is nothing to drop, UsageError if nothing would be left.
+        """
+        return of_entry(thin.thin(self._session, self._resolve(ref), drop))
+
+    def freed_by_thin(self, ref: str | Checkpoint, drop: str | Sequence[str]) -> reports.ThinReport:
+        """What thinning this checkpoint, then gc, would free. Raises as thin()."""
+        return thin.preview(self._session, self._resolve(ref), drop)
+
+    def keep(self, policy: Keep, dry_run: bool = False, agreed: reports.KeepReport | None = None) -> reports.KeepReport:
+        """Delete and thin by rules, e.g. Keep(last=5, best=[("loss", "min", 3)]); gc frees the space.
+
+        Never touches the newest checkpoint of a run whose stored bytes check out. agreed: the report of a dry run:
+        raises ConflictError unless exactly that is to be done now.
+        """
+        return keep.keep(self._open_session(), policy, dry_run, agreed)
+
+    def gc(
+        self, dry_run: bool = False, grace_s: float = 60.0, expire_writers: bool = False, *, emergency: bool = False,
+        max_repack_bytes: int | None = None, progress: Callable[[int, int, str], None] = silent,
+    ) -> reports.GcReport:  # fmt: skip
         """Free the space of everything no checkpoint needs. Safe beside savers and readers, needs no lock.
 
         grace_s: how long to wait for savers that began earlier (0: not at all); what they hold up, the next gc frees.
+        emergency: for a full disk. max_repack_bytes: most that is moved to free more; None: a tenth of the store.
         """
-        session = self._open_session()
-        if not isinstance(grace_s, int | float) or not grace_s >= 0:
-            raise UsageError(f"grace_s is a number of seconds from 0 on, not {grace_s!r}")
+        session, upkeep = self._open_session(), Upkeep(max_bytes=max_repack_bytes)
+        waiting = gc.Waiting(grace_s, expire_writers)
         if dry_run:
-            return gc.preview(session)
-        return gc.collect(session, gc.Waiting(grace_s, expire_writers))
+            return forecast.preview(session, upkeep, progress)
+        return gc.collect(session, waiting, upkeep, progress, emergency)
 
-    def verify(self, level: str = "stored") -> VerifyReport:
+    def verify(self, level: str = "stored") -> reports.VerifyReport:
         """Check the whole store: "structure", "stored" or "data". Reports damage, does not raise for it."""
         return verify.verify(self._open_session(), level)
 
-    def stats(self) -> StatsReport:
+    def repair(self, dry_run: bool = True) -> reports.RepairReport:
+        """Make anew what can be of a damaged store, and say what is lost. Only writes new objects, deletes none.
+
+        dry_run: only say what would be done. Where a damaged root lets nobody open a store: ckstore.repair(path).
+        """
+        session = self._open_session()
+        session.repo.check_process()
+        return mending.repair(session.repo.fs, dry_run, session.repo.readonly)
+
+    def stats(self) -> reports.StatsReport:
         """Counts and sizes."""
         return usage.stats(self._open_session())
 
-    def usage(self) -> UsageReport:
+    def usage(self) -> reports.UsageReport:
         """What each checkpoint takes and what deleting it would free."""
         return usage.usage(self._open_session())
 
-    def freed_by(self, refs: Iterable[str | Checkpoint]) -> FreedReport:
+    def freed_by(self, refs: Iterable[str | Checkpoint]) -> reports.FreedReport:
         """What deleting these checkpoints together, then gc, would free."""
         return usage.freed_by(self._open_session(), {self._resolve(ref).id for ref in refs})
 
-    def leaves(self, ref: str | Checkpoint) -> list[LeafInfo]:
+    def leaves(self, ref: str | Checkpoint) -> list[reports.LeafInfo]:
         """Every tensor and plain value of a checkpoint, without loading any."""
         session = self._open_session()
         return restore.reading(session, self._resolve(ref), lambda entry: usage.leaves(session, entry))
@@ -232,13 +246,4 @@ class Store:
         return repo.at_newest(lambda root: catalog.resolve(repo, root, ref))
 
 
-def _read(
-    session: Session, entry: Entry, table: Table, targets: Mapping[Path, tree.Target], verify: bool
-) -> dict[Path, Any]:
-    """The finished tensors of a checkpoint, by path."""
-    wanted = [(path, target.destination) for path, target in targets.items()]
-    restore.restore(session, entry, table, wanted, verify)
-    return {path: target.finish() for path, target in targets.items()}
-
-
-__all__ = ["Checkpoint", "Store", "open"]
+__all__ = ["Checkpoint", "Keep", "Store", "open", "repair"]

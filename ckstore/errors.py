@@ -146,6 +146,17 @@ class StorageError(CkError, OSError):
         return self.message
 
 
+class DamageWarning(UserWarning):
+    """A partial load left out what is damaged. `missing`: what is wrong, by the dotted path of each leaf left out."""
+
+    def __init__(self, message: str, missing: dict[str, str]) -> None:
+        super().__init__(message, missing)
+        self.missing = missing
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 UNREADABLE = (CorruptError, StorageError)
 """What reading may raise. A save can do without much of what it reads, and takes that for absent then."""
 

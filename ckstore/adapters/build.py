@@ -9,6 +9,7 @@ from ckstore.adapters import composites, containers, opaque
 from ckstore.adapters.refusal import where
 from ckstore.adapters.rows import LoadedRow
 from ckstore.errors import FormatError
+from ckstore.format.manifest import SEQUENCES
 from ckstore.format.records import NodeRow, TensorRow, ValueRow
 from ckstore.tensor import Path
 
@@ -63,7 +64,7 @@ def leaf_of(row: TensorRow, path: Path, finished: Mapping[Path, Any], allow_pick
 
 
 def _node(row: NodeRow, path: Path, children: Children, framework: str | None, partial: bool) -> Any:
-    if row.kind in containers.MAPPINGS or row.kind in containers.SEQUENCES:
+    if row.kind in containers.MAPPINGS or row.kind in SEQUENCES:
         try:
             return containers.put_together(row.kind, row.attrs, children, partial)
         except FormatError as error:

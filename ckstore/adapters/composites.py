@@ -11,11 +11,6 @@ from ckstore.format.records import NodeRow
 from ckstore.tensor import Path
 
 
-def is_composite(row: Any) -> bool:
-    """Whether a row is a composite leaf."""
-    return isinstance(row, NodeRow) and row.kind.startswith(("numpy.", "torch."))
-
-
 def assemble(row: NodeRow, path: Path, parts: dict[str, Any], framework: str | None) -> Any:
     """The composite leaf. In another framework than its own it comes out as a dict of its attributes and parts."""
     home = row.kind.partition(".")[0]

@@ -17,7 +17,6 @@ Node: TypeAlias = tuple[str, dict[str, Any], Iterable[tuple[Any, Any]]]
 
 _PLAIN_MAPPINGS: dict[str, type[dict[Any, Any]]] = {"dict": dict, "OrderedDict": OrderedDict, "Counter": Counter}
 MAPPINGS = frozenset((*_PLAIN_MAPPINGS, "defaultdict"))
-SEQUENCES = frozenset(("list", "tuple", "namedtuple"))
 _FACTORIES: dict[Any, Any] = {
     "": None, "bool": bool, "bytes": bytes, "dict": dict, "float": float, "int": int, "list": list,
     "OrderedDict": OrderedDict, "set": set, "str": str, "tuple": tuple,

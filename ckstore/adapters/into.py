@@ -7,7 +7,6 @@ from typing import Any
 
 from ckstore.adapters import containers, opaque, ties
 from ckstore.adapters.build import build
-from ckstore.adapters.composites import is_composite
 from ckstore.adapters.memory import overlapping, same
 from ckstore.adapters.numpy import targets as numpy_targets
 from ckstore.adapters.refusal import type_name, where
@@ -16,6 +15,7 @@ from ckstore.adapters.target import Target
 from ckstore.adapters.targets import fresh, tensor_rows, torch_targets
 from ckstore.adapters.walk import Item, walk
 from ckstore.errors import UsageError
+from ckstore.format.manifest import is_composite
 from ckstore.format.records import NodeRow, TensorRow, ValueRow
 from ckstore.tensor import Path, TensorView
 

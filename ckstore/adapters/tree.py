@@ -15,10 +15,10 @@ from ckstore.adapters.into import into_result
 from ckstore.adapters.plainer import arrays_only
 from ckstore.adapters.refusal import refuse
 from ckstore.adapters.rows import LoadedRow, SavedRow
-from ckstore.adapters.select import select
 from ckstore.adapters.target import Target
 from ckstore.adapters.targets import fresh
 from ckstore.adapters.walk import walk
+from ckstore.engine.selection import select
 from ckstore.errors import UsageError
 from ckstore.tensor import Path, TensorView
 

@@ -18,7 +18,9 @@ from ckstore.cli.export import export
 from ckstore.cli.failure import PipeClosed, guarded
 from ckstore.cli.labels import annotate, tag, untag
 from ckstore.cli.listing import init, ls, stats
+from ckstore.cli.mend import repair
 from ckstore.cli.remove import gc, rm
+from ckstore.cli.retain import keep, thin
 from ckstore.cli.show import show
 from ckstore.cli.usage import du
 
@@ -84,5 +86,5 @@ def main() -> None:
     """
 
 
-for _command in (init, demo, ls, show, stats, du, tag, untag, annotate, rm, gc, verify, export):
+for _command in (init, demo, ls, show, stats, du, tag, untag, annotate, rm, keep, thin, gc, verify, repair, export):
     main.add_command(_command)

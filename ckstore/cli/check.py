@@ -8,7 +8,7 @@ from ckstore.cli import output, text
 from ckstore.cli.common import command, reading, store_argument
 from ckstore.cli.failure import DIFFERENCE, OK
 from ckstore.cli.output import Column
-from ckstore.engine.reports import VerifyReport
+from ckstore.engine.reports import Damage, VerifyReport
 from ckstore.engine.verify import unopened
 from ckstore.errors import CorruptError
 
@@ -25,7 +25,7 @@ from ckstore.errors import CorruptError
 def verify(path: str, level: str, as_json: bool) -> int:
     """Check the store and name what is damaged and which checkpoints need it. Exit code 1 if anything is.
 
-    JSON: level, ok, checked_objects, checked_bytes, damages: [{object, problem, checkpoints}].
+    JSON: level, ok, checked_objects, checked_bytes, damages: [{object, problem, checkpoints, tensors: {ref: [path]}}].
     """
     report = _report(path, level)
     if as_json:
@@ -48,7 +48,15 @@ def _print(report: VerifyReport) -> None:
     if report.ok:
         click.echo(f"ok: no damage found, {report.level} of {checked}")
         return
-    columns = Column("object"), Column("problem", wrap=True), Column("checkpoints", wrap=True)
-    rows = [(damage.object, damage.problem, " ".join(damage.checkpoints) or "-") for damage in report.damages]
+    columns = Column("object"), Column("problem", wrap=True), Column("touches", wrap=True)
+    rows = [(damage.object, damage.problem, _touched(damage)) for damage in report.damages]
     output.print_table(columns, rows)
-    click.echo(f"DAMAGED: {text.count(len(report.damages), 'object')} of {checked}")
+    click.echo(
+        f"DAMAGED: {text.count(len(report.damages), 'object')} of {checked}; `ckstore repair` says what can be done"
+    )
+
+
+def _touched(damage: Damage) -> str:
+    """Every checkpoint that is touched, with the tensors of it."""
+    named = (f"{ref}: {' '.join(damage.tensors.get(ref, []))}".rstrip(": ") for ref in damage.checkpoints)
+    return "; ".join(named) or "-"

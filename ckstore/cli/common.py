@@ -48,6 +48,7 @@ def print_checkpoint(checkpoint: api.Checkpoint) -> None:
             ("tags", " ".join(checkpoint.tags) or "-"),
             *((f"meta {name}", str(value)) for name, value in checkpoint.meta.items()),
             ("logical", f"{text.size(checkpoint.logical_bytes)} in {text.count(checkpoint.n_tensors, 'tensor')}"),
+            *((("dropped", " ".join(checkpoint.dropped)),) if checkpoint.dropped else ()),
             ("stored", f"{stored} ({text.share(checkpoint.stored_bytes, checkpoint.logical_bytes)} of logical)"),
         ]
     )

@@ -46,7 +46,7 @@ def ls(path: str, run: str | None, as_json: bool) -> None:
     """List the checkpoints, oldest first.
 
     JSON: checkpoints: [{ref, id, run, step, time, metrics, tags, meta, logical_bytes, stored_bytes, parent,
-    n_tensors}].
+    n_tensors, dropped}].
     """
     with reading(path) as store:
         checkpoints = store.checkpoints(run)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -119,20 +119,28 @@ def note_damaged(refs: Sequence[str]) -> None:
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """Show `what`, a spinner and the time on stderr, if it is a terminal and the block takes over a second."""
+def working(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show `what`, a spinner and the time on stderr, if it is a terminal and the block takes over a second.
+
+    Yields what the block may tell its progress: (done, total, what), total 0 for unknown.
+    """
     if not sys.stderr.isatty():
-        yield
+        yield lambda done, total, what: None
         return
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     console = Console(stderr=True)
     progress = Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
-    progress.add_task(Text(printable(what)).plain, total=None)
+    task = progress.add_task(Text(printable(what)).plain, total=None)
+
+    def tell(done: int, total: int, what: str) -> None:
+        share = f", {100 * done // total} %" if total else ""
+        progress.update(task, description=Text(printable(what)).plain + share)
+
     timer = Timer(SPINNER_AFTER_S, progress.start)
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield tell
     finally:
         timer.cancel()
         timer.join()

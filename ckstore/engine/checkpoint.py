@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from ckstore.errors import FormatError
 from ckstore.format import envelope
-from ckstore.format.records import Entry
+from ckstore.format.records import EMPTY, Entry
+
+DROPPED = "dropped"
+"""Key of `extra` of an entry, and of its manifest."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Checkpoint:
     parent: str | None
     """Id of the checkpoint it was saved against."""
     n_tensors: int
+    dropped: list[str]
+    """Patterns of the leaves that were thinned out since it was saved; none: it is whole."""
 
     def __hash__(self) -> int:
         """By id, since metrics, tags and meta may change."""
@@ -49,5 +55,16 @@ def of_entry(entry: Entry) -> Checkpoint:
     meta = envelope.decode_map(entry.meta, f"checkpoint {entry.id.hex()[:12]}")
     return Checkpoint(
         entry.id.hex(), entry.run, entry.step, time, dict(entry.metrics), list(entry.tags), meta,
-        entry.logical_bytes, entry.stored_bytes, entry.parent.hex() or None, entry.n_tensors,
+        entry.logical_bytes, entry.stored_bytes, entry.parent.hex() or None, entry.n_tensors, dropped(entry),
     )  # fmt: skip
+
+
+def dropped(entry: Entry) -> list[str]:
+    """The patterns of the leaves that were thinned out of a checkpoint, in order. Raises FormatError."""
+    if bytes(entry.extra) == bytes(EMPTY):
+        return []
+    what = f"checkpoint {entry.id.hex()[:12]}"
+    found = envelope.decode_map(entry.extra, what).get(DROPPED, [])
+    if not isinstance(found, list) or not all(isinstance(pattern, str) for pattern in found):
+        raise FormatError(f"{what}: the list of what was dropped from it is malformed", object=what)
+    return found

@@ -70,6 +70,10 @@ class Decoder:
         """Remember the logical bytes of a row that others of this batch are based on."""
         self._kept[i] = data
 
+    def frame(self, i: int) -> Frame:
+        """The frame of row i as it is stored: after prefetch(), the very bytes that chunk() decodes."""
+        return self._frame(self._rows[i])
+
     def chunk(self, i: int) -> Logical:
         """Logical bytes of row i: remembered, known to the caller, or decoded. Not verified against the id."""
         row = self._rows[i]

@@ -27,10 +27,44 @@ class GcReport(Report, frozen=True):
     waiting_writers: int
     """Writers still at work that began before the condemnation: the next gc deletes what this one condemned."""
     dropped_segments: int
-    """Damaged segments that it dropped: their chunks stay readable, but later saves may store them again."""
+    """Segments that it dropped, damaged ones or in an emergency: their chunks stay readable, but later saves may store
+    them again."""
     unjudged_leases: int
     """Leases of other hosts, not watched for long enough yet to tell whether their holders live: it spared what those
     wrote."""
+    repacked_packs: int = 0
+    """Packs out of which it moved what is live of them."""
+    repacked_bytes: int = 0
+    """Bytes so moved."""
+    repack_frees_bytes: int = 0
+    """dry_run: dead bytes of these packs, on top of condemned_bytes."""
+    rebased_frames: int = 0
+    """Frames encoded anew without bases that lived only for them."""
+    rebased_bytes: int = 0
+    """Bytes of their new frames; with dry_run about."""
+    support_bytes: int = 0
+    """dry_run: frames of deleted checkpoints that stay only because live frames are deltas of them."""
+    unmovable: list[str] = []
+    """Packs and frames that it could not move, each with what is wrong; `verify` tells whom that concerns."""
+    stopped: str = ""
+    """Why it moved less than it would have, if so: a disk without room for the copies."""
+    checkpoints: list[CheckpointPlan] = []
+    """dry_run: what deleting each checkpoint would do, oldest first."""
+
+
+class CheckpointPlan(Report, frozen=True):
+    """What deleting one checkpoint alone would do."""
+
+    id: str
+    ref: str
+    freed_bytes: int
+    """Freed at once: files that no other checkpoint needs."""
+    support_bytes: int
+    """Its own frames that would stay, because others are deltas of them."""
+    rebase_bytes: int
+    """About what it would take to encode those others without them."""
+    damaged: bool
+    """Whether it cannot be read: then its support is not known, nor is it counted whom it supports."""
 
 
 class Damage(Report, frozen=True):
@@ -39,6 +73,8 @@ class Damage(Report, frozen=True):
     object: str
     problem: str
     checkpoints: list[str]
+    tensors: dict[str, list[str]]
+    """By checkpoint, the dotted paths of the tensors that cannot be read for it; ["*"]: all of the checkpoint."""
 
 
 class VerifyReport(Report, frozen=True):
@@ -122,3 +158,76 @@ class LeafInfo(Report, frozen=True):
     """Most frames that one of its chunks is decoded from."""
     codecs: dict[str, int]
     """Chunks by codec."""
+
+
+class Kept(Report, frozen=True):
+    """What a policy does to one checkpoint."""
+
+    ref: str
+    id: str
+    action: str
+    """kept, deleted or thinned."""
+    reasons: list[str]
+
+
+class KeepReport(Report, frozen=True):
+    """What a policy did, or with dry_run would do."""
+
+    dry_run: bool
+    checkpoints: list[Kept]
+    """Oldest first; with run=, those of that run."""
+    freed_bytes: int
+    """Bytes that the next gc can free for it, counted by whole files."""
+    over_quota_bytes: int
+    """Bytes that the store takes above the quota even so: what is left is tagged or protected."""
+
+    def of(self, action: str) -> list[Kept]:
+        """The checkpoints to which this is done."""
+        return [one for one in self.checkpoints if one.action == action]
+
+
+class ThinReport(Report, frozen=True):
+    """What thinning one checkpoint would do."""
+
+    ref: str
+    id: str
+    drop: list[str]
+    n_tensors: int
+    """Tensors that it would lose."""
+    logical_bytes: int
+    """Of these."""
+    freed_bytes: int
+    """Bytes that the next gc could free then, counted by whole files."""
+
+
+class Remedy(Report, frozen=True):
+    """Something that a repair has made anew, or with dry_run would."""
+
+    object: str
+    problem: str
+    remedy: str
+
+
+class Loss(Report, frozen=True):
+    """What cannot be read any more of one checkpoint, and cannot be repaired."""
+
+    ref: str
+    """"?": entries of the catalog of which nothing is left."""
+    id: str
+    tensors: list[str]
+    """Dotted paths; ["*"]: all of it."""
+    problem: str
+
+
+class RepairReport(Report, frozen=True):
+    """What one repair did, or with dry_run would do."""
+
+    dry_run: bool
+    ok: bool
+    """Nothing is damaged."""
+    root_number: int
+    """Of the root that was looked at."""
+    remedies: list[Remedy]
+    losses: list[Loss]
+    copied_bytes: int
+    """Stored bytes of the frames that went to new packs."""

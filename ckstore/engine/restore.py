@@ -66,14 +66,14 @@ def reading(session: Session, entry: Entry, work: Callable[[Entry], _T]) -> _T:
             error.overwritten = sorted(touched)  # type: ignore[attr-defined]  # documented in Store.load
             if not isinstance(error, MissingObjectError):
                 raise
-            fresh = _again(session, entry, sorted(touched))
+            fresh = again(session, entry, sorted(touched))
             if (fresh.manifest, fresh.closure) == (entry.manifest, entry.closure):
                 raise  # the newest root names what is not there
             entry = fresh
 
 
-def _again(session: Session, entry: Entry, overwritten: list[str]) -> Entry:
-    """`entry` as the newest root has it."""
+def again(session: Session, entry: Entry, overwritten: list[str]) -> Entry:
+    """`entry` as the newest root has it; raises CheckpointDeleted."""
     repo = session.repo
     try:
         return repo.at_newest(lambda root: catalog.by_id(repo, root, entry.id))
@@ -93,7 +93,9 @@ def restore(session: Session, entry: Entry, table: Table, wanted: Wanted, verify
 
     verify: compare every chunk with its BLAKE3 id; without, only the checks of the stored bytes are made.
     """
-    rows, _ = load_closure(session.repo, entry)
+    paths = {path for path, _ in wanted}
+    chunked = any(columns.n_chunks for row, columns in table if row.path in paths)
+    rows = load_closure(session.repo, entry)[0] if chunked else []  # small tensors load although it is damaged
     begun: set[str] = set()
 
     limit = min(BATCH_BYTES, ALL_BATCHES_BYTES // session.n_threads)

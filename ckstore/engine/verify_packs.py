@@ -34,15 +34,15 @@ def sizes(repo: Repository, found: Found) -> dict[str, int] | None:
     try:
         return repo.fs.sizes(DIRECTORY[PACK])
     except StorageError as error:
-        found.add(f"directory {DIRECTORY[PACK]}", str(error), [])
+        found.add(f"directory {DIRECTORY[PACK]}", str(error))
         return None
 
 
 def check(
     repo: Repository, ref: ObjectRef, size: int | None, level: str, found: Found,
-    spoilt: Spoilt, touched: list[str], needed: Iterable[Row],
+    spoilt: Spoilt, needed: Iterable[Row],
 ) -> None:  # fmt: skip
-    """Check one pack of `size` bytes (None: there is none), which the checkpoints `touched` need, by its own table.
+    """Check one pack of `size` bytes (None: there is none) by its own table.
 
     needed: the rows of their closures, of any pack: they tell where its frames are if the table does not.
     """
@@ -57,7 +57,7 @@ def check(
         rows.extend(repo.packs.table(ref))
 
     # a damaged table spoils no checkpoint: frames are found by their closures
-    whole = found.guard(what, table, touched if size is None else [])
+    whole = found.guard(what, table)
     if level != "structure" and size is not None:
         found.n_bytes += size
         if whole:
@@ -102,7 +102,7 @@ def _check_run(
             _check_frame(row, part, what)
         except (CkError, OSError) as error:
             spoilt[name, row.offset] = str(error)
-            found.add(what, str(error), [])
+            found.add(what, str(error))
 
 
 def _check_frame(row: pack.TableRow | _Place, data: memoryview, what: str) -> None:

@@ -48,7 +48,7 @@ def store(open_store):
 def test_a_gc_drops_a_damaged_segment_and_goes_on(store, open_store, how):
     name = damage(store, 0, how)
     report = open_store().gc(grace_s=0)
-    assert report.dropped_segments == 1
+    assert report.dropped_segments == (how != "page")  # its only pack is dead: the page is not even read
     assert report.freed_bytes > 0
     assert name not in {ref.name for ref in store._session.repo.root().segments}
     assert strays(open_store()) == set()

@@ -11,7 +11,10 @@ import pytest
 import ckstore
 from ckstore.cli import main
 
-COMMANDS = ["init", "demo", "ls", "show", "stats", "du", "tag", "untag", "annotate", "rm", "gc", "verify", "export"]
+COMMANDS = [
+    "init", "demo", "ls", "show", "stats", "du", "tag", "untag", "annotate", "rm", "keep", "thin", "gc", "verify",
+    "repair", "export",
+]  # fmt: skip
 PROGRAM = [sys.executable, "-m", "ckstore"]
 
 

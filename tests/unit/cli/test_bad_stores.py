@@ -24,6 +24,7 @@ READING = [
     ["stats"],
     ["du"],
     ["verify"],
+    ["repair"],
     ["gc", "--dry-run"],
     ["rm", "latest", "--dry-run"],
     ["export", "latest", "out.npz"],
@@ -33,7 +34,10 @@ CHANGING = [
     ["untag", "good"],
     ["annotate", "latest", "--metric", "a=1"],
     ["rm", "latest", "--yes"],
+    ["repair", "--apply"],
 ]
+PAST_A_ROOT = ("verify", "repair")
+"""Commands that have something to say of a store whose newest root is damaged."""
 
 
 def _ids(arguments: list[str]) -> str:
@@ -87,10 +91,8 @@ def test_where_there_is_no_store_every_command_says_how_to_make_one(
     assert "ckstore init" in message
 
 
-@pytest.mark.parametrize("arguments", [verb for verb in READING + CHANGING if verb != ["verify"]], ids=_ids)
-def test_a_damaged_newest_root_stops_every_command_but_verify_and_is_named(
-    cli, path: str, arguments: list[str]
-) -> None:
+@pytest.mark.parametrize("arguments", [verb for verb in READING + CHANGING if verb[0] not in PAST_A_ROOT], ids=_ids)
+def test_a_damaged_newest_root_stops_every_other_command_and_is_named(cli, path: str, arguments: list[str]) -> None:
     file, root = _newest_root(path)
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 4

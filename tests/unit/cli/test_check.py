@@ -40,7 +40,7 @@ def test_verify_as_json_is_the_report_and_exits_1_on_damage(cli, path: str) -> N
     assert result.exit_code == 1
     assert record["ok"] is False
     assert set(record) == {"level", "ok", "checked_objects", "checked_bytes", "damages"}
-    assert set(record["damages"][0]) == {"object", "problem", "checkpoints"}
+    assert set(record["damages"][0]) == {"object", "problem", "checkpoints", "tensors"}
     with ckstore.open(path, readonly=True) as store:
         assert record == store.verify().to_dict()
 

@@ -7,7 +7,7 @@ import ckstore
 
 CHECKPOINT_KEYS = {
     "id", "ref", "run", "step", "time", "metrics", "tags", "meta", "logical_bytes", "stored_bytes", "parent",
-    "n_tensors",
+    "n_tensors", "dropped",
 }  # fmt: skip
 
 

@@ -85,3 +85,19 @@ def test_working_shows_a_spinner_and_takes_it_away_when_the_work_fails(monkeypat
         fail()
     hide_cursor, show_cursor = "\x1b[?25l", "\x1b[?25h"
     assert terminal.getvalue().count(hide_cursor) == terminal.getvalue().count(show_cursor) == 1
+
+
+def test_working_shows_what_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, shown = Terminal(), threading.Event()
+    monkeypatch.setattr(terminal, "flush", lambda: "moving, 25 %" in terminal.getvalue() and shown.set())
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(output, "SPINNER_AFTER_S", 0.0)
+    with output.working("collecting") as tell:
+        tell(0, 0, "looking")
+        tell(1, 4, "moving")
+        assert shown.wait(timeout=60)
+
+
+def test_what_works_in_silence_may_tell_as_well() -> None:
+    with output.working("collecting") as tell:
+        tell(1, 4, "moving")

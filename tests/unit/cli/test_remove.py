@@ -9,6 +9,7 @@ import pytest
 
 import ckstore
 from ckstore.cli import remove
+from ckstore.engine.reports import GcReport
 from ckstore.errors import UsageError
 
 
@@ -96,22 +97,66 @@ def test_rm_dry_run_deletes_nothing(cli, path: str) -> None:
 def test_gc_of_a_clean_store_says_so(cli, path: str) -> None:
     cli("gc", path)
     result = cli("gc", path)
-    assert (result.exit_code, result.stdout) == (0, "nothing to free\nfreed 0 B, 0 files\n")
+    assert (result.exit_code, result.stdout) == (0, "freed 0 B, 0 files\n")
+    assert cli("gc", path, "--dry-run").stdout.splitlines()[-1] == "nothing to free now"
 
 
-def test_gc_says_before_and_after_what_is_freed(cli, path: str) -> None:
-    cli("rm", path, "other/run@1", "--yes")
-    before, after = cli("gc", path, "--grace", "0").stdout.splitlines()
-    assert " to free, in " in before
-    assert after.startswith("freed ")
+def test_gc_says_what_it_freed_and_moved(cli, path: str) -> None:
+    cli("rm", path, "main@10", "main@30", "--yes")
+    freed, moved = cli("gc", path, "--grace", "0").stdout.splitlines()
+    assert freed.startswith("freed ")
+    assert moved.startswith("moved ")
 
 
 def test_gc_dry_run_frees_nothing(cli, path: str) -> None:
     cli("rm", path, "other/run@1", "--yes")
     before = _disk_bytes(path)
     result = cli("gc", path, "--dry-run")
-    assert " to free, in " in result.stdout
+    assert " to free now, in " in result.stdout
     assert _disk_bytes(path) == before
+
+
+def test_gc_dry_run_says_what_deleting_each_checkpoint_would_do(cli, path: str) -> None:
+    cli("rm", path, "main@10", "--yes")
+    record = json.loads(cli("gc", path, "--dry-run", "--json").stdout)
+    assert [one["ref"] for one in record["checkpoints"]] == ["main@20", "main@30", "main@40", "other/run@1"]
+    assert record["checkpoints"][0]["support_bytes"] > 0
+    titles, *rows = cli("gc", path, "--dry-run").stdout.splitlines()
+    assert titles.split("  ")[0] == "ref"
+    assert [row.split()[0] for row in rows[:4]] == ["main@20", "main@30", "main@40", "other/run@1"]
+    assert any("stay as bases of others" in row for row in rows[4:])
+
+
+def test_gc_moves_no_more_than_it_may(cli, path: str) -> None:
+    cli("rm", path, "main@10", "main@30", "--yes")
+    record = json.loads(cli("gc", path, "--max-repack", "0", "--json").stdout)
+    assert (record["repacked_bytes"], record["rebased_bytes"]) == (0, 0)
+    assert json.loads(cli("gc", path, "--max-repack", "1MiB", "--json").stdout)["rebased_bytes"] > 0
+    assert cli("gc", path, "--max-repack", "much").exit_code == 2
+
+
+def test_gc_expire_writers_waits_for_nobody(cli, path: str) -> None:
+    cli("rm", path, "other/run@1", "--yes")
+    with ckstore.open(path) as store, store._session.repo.writer():
+        assert "still at work" in cli("gc", path, "--grace", "0").stderr
+        result = cli("gc", path, "--grace", "0", "--expire-writers")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert not result.stdout.startswith("freed 0 B")
+
+
+def test_gc_in_an_emergency_drops_segments_and_says_so(cli, path: str) -> None:
+    cli("rm", path, "other/run@1", "main@10", "--yes")
+    result = cli("gc", path, "--emergency")
+    assert "1 segment dropped: all chunks stay readable" in result.stderr
+    with ckstore.open(path) as store:
+        assert store.verify("data").ok
+
+
+def test_gc_says_what_is_damaged_and_where_there_was_no_room(path: str) -> None:
+    report = GcReport(False, 0, 0, 0, 0, 0, 0, 0, unmovable=["pack p: bad"], stopped="No space left on device")
+    said = list(remove._notes(report, path))
+    assert "1 damaged place left as it is, first pack p: bad" in said[0]
+    assert "No space left on device" in said[1]
 
 
 def test_gc_says_that_a_writer_of_another_host_may_still_live(cli, path: str) -> None:
@@ -130,7 +175,7 @@ def test_gc_says_that_it_dropped_a_damaged_segment(cli, path: str) -> None:
             Path(path, "segment", ref.name).write_bytes(b"")
     result = cli("gc", path)
     assert result.exit_code == 0
-    assert "damaged segments dropped: all chunks stay readable" in result.stderr
+    assert "segments dropped: all chunks stay readable" in result.stderr
     with ckstore.open(path) as store:
         assert store.verify("data").ok
 
