@@ -16,7 +16,7 @@ from tests.support.states import CHUNK, assert_same, assert_whole_and_tidy, stat
 def promise_before(scenario: Scenario) -> Promise:
     """What the store owes before the scenario begins."""
     kept = {key: () for key in scenario.saved or () if key not in scenario.deleted}
-    return Promise(scenario.saved is not None, kept)
+    return Promise(scenario.saved is not None, kept, damaged=scenario.damaged)
 
 
 def check_image(promise: Promise, image: Image, path: Path, go_on: bool) -> None:
@@ -24,6 +24,8 @@ def check_image(promise: Promise, image: Image, path: Path, go_on: bool) -> None
     how: dict[str, Any] = {} if promise.made else {"create": True, "chunk_elements": CHUNK}
     image.write(path)
     try:
+        if promise.damaged:
+            assert ckstore.repair(path / STORE, dry_run=False).losses == []
         with ckstore.open(path / STORE, **how) as store:
             promise.check(store)
             assert_whole_and_tidy(store)

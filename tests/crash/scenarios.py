@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ckstore
-from tests.support.marks import Delete, Save
+from ckstore.engine import gc
+from ckstore.engine.gc import Waiting
+from ckstore.engine.upkeep import Upkeep
+from tests.support.marks import Delete, Keep, Save
 from tests.support.recording import Recorder
 from tests.support.states import CHUNK, Key, state_of
 from tests.support.stores import before_commit
@@ -42,6 +45,19 @@ class Play:
         self.recorder.mark(what, acknowledged=False)
         store.delete(f"{run}@{step}")
         self.recorder.mark(what, acknowledged=True)
+
+    def thin(self, store: ckstore.Store, run: str, step: int, *drop: str) -> None:
+        what = Keep(thinned=((run, step),), drop=drop)
+        self.recorder.mark(what, acknowledged=False)
+        store.thin(f"{run}@{step}", drop)
+        self.recorder.mark(what, acknowledged=True)
+
+    def keep(self, store: ckstore.Store, policy: ckstore.Keep, gone: tuple[Key, ...], thinned: tuple[Key, ...]) -> None:
+        what = Keep(gone, thinned, tuple(policy.thin))
+        self.recorder.mark(what, acknowledged=False)
+        report = store.keep(policy)
+        self.recorder.mark(what, acknowledged=True)
+        assert (len(report.of("deleted")), len(report.of("thinned"))) == (len(gone), len(thinned))
 
 
 def fill(path: Path, *saved: Key, deleted: tuple[Key, ...] = ()) -> None:
@@ -91,6 +107,38 @@ def collect(play: Play) -> None:
         store.gc(grace_s=0)
 
 
+def repack(play: Play) -> None:
+    with play.open() as store:
+        report = gc.collect(store._session, Waiting(0), Upkeep(dead_share=0.01))
+        assert (report.repacked_packs > 0, report.rebased_frames) == (True, 0)
+
+
+def rebase(play: Play) -> None:
+    with play.open() as store:
+        report = store.gc(grace_s=0)
+        assert report.rebased_frames > 0
+
+
+def emergency(play: Play) -> None:
+    with play.open() as store:
+        report = store.gc(grace_s=0, emergency=True)
+        assert report.dropped_segments > 0
+        play.save(store, "main", 3)
+
+
+def saver_beside_repack(play: Play) -> None:
+    """Who saves on top of a checkpoint whose frames are moved keeps the old pack alive, and the next gc finds it."""
+    with play.open() as saver, play.open() as other:
+
+        def move() -> None:
+            report = gc.collect(other._session, Waiting(0), Upkeep(dead_share=0.01))
+            assert report.repacked_packs > 0
+
+        before_commit(saver, move)
+        play.save(saver, "main", 3)
+        gc.collect(other._session, Waiting(0), Upkeep(dead_share=0.01))
+
+
 def two_savers(play: Play) -> None:
     """The second commits when the first is about to: the first finds its number taken and goes on from there."""
     with play.open() as first, play.open() as second:
@@ -122,6 +170,26 @@ def run_life(play: Play) -> None:
         play.save(store, "main", 3)
 
 
+def thin(play: Play) -> None:
+    with play.open() as store:
+        play.thin(store, "main", 1, "model.*", "bias")
+        store.gc(grace_s=0)
+
+
+def keep(play: Play) -> None:
+    """Two checkpoints go at once, and another is thinned."""
+    policy = ckstore.Keep(last=2, thin=["model.weight", "sometimes"], thin_beyond=1)
+    with play.open() as store:
+        play.keep(store, policy, (("main", 0), ("main", 1)), (("main", 2),))
+
+
+def repair(play: Play) -> None:
+    assert ckstore.repair(play.path, dry_run=False).losses == []
+    with play.open() as store:
+        play.save(store, "main", 5)
+        store.gc(grace_s=0)
+
+
 @dataclass(frozen=True)
 class Scenario:
     """What is recorded, on a store that was made before. Of its images at least n_images differ and are checked."""
@@ -134,25 +202,36 @@ class Scenario:
     links: bool = True
     early: bool = False
     """Segments merge and catalog entries move to pages after two saves, not after dozens."""
+    damaged: bool = False
+    """The store is spoilt before the recording begins (spoiling.py)."""
     every: int = 1
     """In the default suite only every so manieth image is checked."""
 
 
 _RUN = tuple(("main", step) for step in range(3))
 SCENARIOS = {
-    "init": Scenario(init, 15, None),
-    "init in a directory made before": Scenario(init_in_a_directory_made_before, 15, None),
-    "first save": Scenario(first_save, 100),
-    "delta save": Scenario(delta_save, 150, _RUN[:1]),
-    "delta save without hard links": Scenario(delta_save, 150, _RUN[:1], links=False),
-    "save with tags": Scenario(save_with_tags, 80, _RUN[:1]),
-    "delete": Scenario(delete, 45, _RUN),
-    "gc": Scenario(collect, 80, (*_RUN, ("other", 0)), _RUN[:2]),
-    "gc of everything": Scenario(collect, 100, _RUN, _RUN),
-    "two savers": Scenario(two_savers, 150, _RUN[:1], every=2),
-    "saver beside gc": Scenario(saver_beside_gc, 200, _RUN[:1]),
-    "delta saves that merge": Scenario(delta_save, 100, _RUN[:1], early=True, every=2),
-    "delete in a page": Scenario(delete, 45, _RUN, early=True),
-    "gc of half a merged segment": Scenario(collect, 60, _RUN, _RUN[2:], early=True),
-    "a life": Scenario(run_life, 200, None, every=3),
+    "init": Scenario(init, 25, None),
+    "init in a directory made before": Scenario(init_in_a_directory_made_before, 18, None),
+    "first save": Scenario(first_save, 120),
+    "delta save": Scenario(delta_save, 195, _RUN[:1]),
+    "delta save without hard links": Scenario(delta_save, 195, _RUN[:1], links=False),
+    "save with tags": Scenario(save_with_tags, 95, _RUN[:1]),
+    "delete": Scenario(delete, 50, _RUN),
+    "gc": Scenario(collect, 95, (*_RUN, ("other", 0)), _RUN[:2], every=2),
+    "gc of everything": Scenario(collect, 120, _RUN, _RUN),
+    "two savers": Scenario(two_savers, 330, _RUN[:1]),
+    "saver beside gc": Scenario(saver_beside_gc, 280, _RUN[:1]),
+    "delta saves that merge": Scenario(delta_save, 120, _RUN[:1], early=True, every=2),
+    "delete in a page": Scenario(delete, 50, _RUN, early=True),
+    "gc of half a merged segment": Scenario(collect, 105, _RUN, _RUN[2:], early=True),
+    "a life": Scenario(run_life, 300, None, every=3),
+    "repack": Scenario(repack, 120, (*_RUN, ("other", 0)), (("main", 1),), every=2),
+    "repack in pages": Scenario(repack, 95, (*_RUN, ("other", 0)), (("main", 1),), early=True, every=3),
+    "rebase": Scenario(rebase, 150, _RUN, _RUN[:2], every=2),
+    "emergency": Scenario(emergency, 110, (*_RUN, ("other", 0)), (("other", 0),), every=2),
+    "saver beside repack": Scenario(saver_beside_repack, 180, (*_RUN, ("other", 0)), (("main", 1),), every=3),
+    "thin": Scenario(thin, 180, _RUN[:2]),
+    "keep": Scenario(keep, 85, (*_RUN, ("main", 3))),
+    "keep in pages": Scenario(keep, 35, (*_RUN, ("main", 3)), early=True, every=3),
+    "repair": Scenario(repair, 120, (*_RUN, ("other", 0)), early=True, damaged=True, every=12),
 }

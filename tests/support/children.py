@@ -29,7 +29,7 @@ class Child:
 
     def __init__(self, work: Callable[..., None], *args: Any) -> None:
         here, there = _context.Pipe(duplex=False)
-        self._messages: Connection = here
+        self.messages: Connection = here
         self.process: BaseProcess = _context.Process(target=_run, args=(work, there, args), daemon=True)
         self.process.start()
         there.close()
@@ -37,7 +37,7 @@ class Child:
     def message(self) -> Any:
         """The next message; None after the last one."""
         try:
-            return self._messages.recv()
+            return self.messages.recv()
         except EOFError:
             return None
 
@@ -46,7 +46,7 @@ class Child:
         while (message := self.message()) is not None:
             yield message
         self.process.join(60)
-        self._messages.close()
+        self.messages.close()
 
 
 @contextmanager

@@ -27,6 +27,15 @@ class Delete:
 
 
 @dataclass(frozen=True)
+class Keep:
+    """One policy: checkpoints that go together, and checkpoints that lose the same leaves together."""
+
+    gone: tuple[Key, ...] = ()
+    thinned: tuple[Key, ...] = ()
+    drop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Mark:
     """A moment: `what` has begun or is acknowledged."""
 
@@ -41,6 +50,11 @@ class Promise:
     made: bool = True
     must: dict[Key, Tags] = field(default_factory=dict)
     may: dict[Key, Tags] = field(default_factory=dict)
+    dropped: dict[Key, tuple[str, ...]] = field(default_factory=dict)
+    """What checkpoints have lost; all others are whole."""
+    under_way: Keep = Keep()
+    damaged: bool = False
+    """Whether a repair has to come first."""
 
     def heed(self, mark: Mark) -> None:
         """From this mark on something more is owed, or something less."""
@@ -55,6 +69,13 @@ class Promise:
                 self.may[key] = self.must.pop(key)
             case Delete(key), True:
                 del self.may[key]
+            case Keep(gone), False:
+                self.under_way = mark.what
+                self.may |= {key: self.must.pop(key) for key in gone}
+            case Keep(gone, thinned, drop), True:
+                self.under_way = Keep()
+                self.may = {key: tags for key, tags in self.may.items() if key not in gone}
+                self.dropped |= dict.fromkeys(thinned, drop)
 
     def check(self, store: ckstore.Store) -> None:
         """The store holds all that it owes and nothing that it cannot."""
@@ -62,8 +83,14 @@ class Promise:
         assert len(found) == len(store.checkpoints())
         assert self.must.items() <= found.items()
         assert found.items() <= (self.must | self.may).items()
+        assert len({key in found for key in self.under_way.gone}) <= 1, "a policy deletes all or nothing"
+        dropped = {(ck.run, ck.step): tuple(ck.dropped) for ck in store.checkpoints() if ck.dropped}
+        owed = {key: drop for key, drop in self.dropped.items() if key in found}
+        assert dropped in (owed, owed | dict.fromkeys(self.under_way.thinned, self.under_way.drop))
 
     def settle(self, store: ckstore.Store) -> None:
         """What has been seen is owed from now on, and what was not there will not appear."""
         self.must = {(ck.run, ck.step): tuple(ck.tags) for ck in store.checkpoints()}
+        self.dropped = {(ck.run, ck.step): tuple(ck.dropped) for ck in store.checkpoints() if ck.dropped}
+        self.under_way = Keep()
         self.may.clear()

@@ -1,0 +1,44 @@
+"""A child that saves, deletes and collects, killed again and again, and what must hold after each kill."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+
+import ckstore
+from tests.support.children import Child, children, do_anything
+from tests.support.marks import Mark, Promise
+from tests.support.states import assert_whole_and_tidy
+
+
+def kill_once(path: str, rng: random.Random, promise: Promise, step: int) -> tuple[int, int]:
+    """Let a child work for a random while, kill it, and note what it had told: (last step begun, commits)."""
+    seed = rng.randrange(1 << 32)
+    with children(Child(do_anything, path, seed, step, 6)) as (child,):
+        marks = [child.message() for _ in range(rng.randint(1, 12))]
+        time.sleep(rng.uniform(0, 0.02))  # any moment is right
+        child.process.kill()
+        marks.extend(child.rest())
+    for mark in marks:
+        assert isinstance(mark, Mark), mark
+        promise.heed(mark)
+    n_commits = sum(mark.acknowledged and mark.what != "gc" for mark in marks)
+    return max([step, *(key[1] for key in promise.must | promise.may)]), n_commits
+
+
+def kill_often(path: str, n: int, seed: int) -> Counter[str]:
+    """Kill n children of one store, one after the other, and look at the store after each."""
+    rng, promise, step, n_commits = random.Random(seed), Promise(), 0, 0
+    for i in range(n):
+        step, more = kill_once(path, rng, promise, step)
+        n_commits += more
+        with ckstore.open(path) as store:
+            try:
+                promise.check(store)
+                assert_whole_and_tidy(store)
+            except BaseException as error:
+                error.add_note(f"kill {i} of seed {seed}")
+                raise
+            promise.settle(store)
+    return Counter({"kills": n, "commits": n_commits})

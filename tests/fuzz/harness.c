@@ -1,0 +1,235 @@
+/* One input for the C decoders: its bytes choose lengths and widths, the rest is stored data. Every variant that runs here
+ * must say the same of it and give the same bytes. Buffers are as large as they must be and no larger, so that
+ * AddressSanitizer sees the first byte read or written outside. The environment's CK_TARGET names the target. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ck_cpu.h"
+#include "ck_huffman.h"
+
+typedef struct input {
+    const uint8_t *data;
+    size_t n;
+} input;
+
+static uint8_t *room(size_t n) {
+    uint8_t *p = malloc(n ? n : 1);
+    if (!p) abort();
+    memset(p, 0xa5, n);
+    return p;
+}
+
+static uint8_t *copy(const uint8_t *data, size_t n) {
+    uint8_t *p = room(n);
+    memcpy(p, data, n);
+    return p;
+}
+
+static void need(int ok, const char *what) {
+    if (ok) return;
+    fprintf(stderr, "variants differ, or a round trip does: %s\n", what);
+    abort();
+}
+
+static uint8_t take(input *in) {
+    if (!in->n) return 0;
+    in->n--;
+    return *in->data++;
+}
+
+/* The next n bytes; zeros where the input has ended. */
+static uint8_t *take_bytes(input *in, size_t n) {
+    size_t there = n < in->n ? n : in->n;
+    uint8_t *p = room(n);
+    memset(p, 0, n);
+    memcpy(p, in->data, there);
+    in->data += there;
+    in->n -= there;
+    return p;
+}
+
+static unsigned take_width(input *in) { return 1u << (take(in) & 3); }
+
+static size_t take_count(input *in) {
+    size_t n = take(in);
+    return n | (size_t)(take(in) & 3) << 8;
+}
+
+/* What one variant made of the input: its answer, and the output if it is defined. */
+typedef struct outcome {
+    size_t answer;
+    uint8_t *out;
+    size_t n_out;
+} outcome;
+
+typedef outcome (*decoder)(const ck_kernels *, input);
+
+static outcome huffman_decode(const ck_kernels *k, input in) {
+    size_t n = (size_t)take(&in) << 8 | take(&in); /* up to two blocks */
+    uint8_t *stored = copy(in.data, in.n), *out = room(n), *work = room(CK_HUFFMAN_WORK);
+    outcome found = {n && in.n ? k->huffman_decode(stored, in.n, out, n, work) : 0, out, n};
+    free(stored);
+    free(work);
+    return found;
+}
+
+static outcome huffman_round_trip(const ck_kernels *k, input in) {
+    size_t n = in.n, blocks = (n + CK_HUFFMAN_BLOCK - 1) / CK_HUFFMAN_BLOCK;
+    uint8_t *src = copy(in.data, n), *coded = room(n + blocks), *back = room(n), *work = room(CK_HUFFMAN_WORK);
+    size_t used = n ? k->huffman_encode(src, n, coded, work) : 0;
+    uint8_t *exact = copy(coded, used);
+    need(!n || k->huffman_decode(exact, used, back, n, work) == used, "huffman: its own blocks are refused");
+    need(memcmp(src, back, n) == 0, "huffman: other bytes come back");
+    free(src);
+    free(exact);
+    free(back);
+    free(work);
+    return (outcome){used, coded, used};
+}
+
+static outcome huffman_lengths(const ck_kernels *k, input in) {
+    unsigned a = take(&in), b = take(&in), first = a < b ? a : b, last = a < b ? b : a;
+    uint8_t *stored = copy(in.data, in.n), lengths[256];
+    ck_code *code = (ck_code *)(void *)room(sizeof(ck_code));
+    size_t used = ck_huffman_get_lengths(stored, in.n, first, last, lengths);
+    if (used) used += (size_t)ck_huffman_code(lengths, code) << 16;
+    (void)k;
+    free(stored);
+    free(code);
+    return (outcome){used, room(0), 0};
+}
+
+static outcome delta_merge(const ck_kernels *k, input in) {
+    unsigned width = take_width(&in);
+    int is_float = take(&in) & 1;
+    size_t n = take_count(&in);
+    uint8_t *symbols = take_bytes(&in, n), *base = take_bytes(&in, n * width), *bits = copy(in.data, in.n);
+    uint8_t *out = room(n * width);
+    size_t answer = n ? k->delta_merge(symbols, bits, in.n, base, n, width, is_float, out) : 0;
+    free(symbols);
+    free(base);
+    free(bits);
+    return (outcome){answer, out, n * width};
+}
+
+static outcome delta_round_trip(const ck_kernels *k, input in) {
+    unsigned width = take_width(&in);
+    int is_float = take(&in) & 1;
+    size_t n = in.n / (2 * width), used = 0;
+    uint8_t *src = take_bytes(&in, n * width), *base = take_bytes(&in, n * width), *symbols = room(n);
+    uint8_t *bits = room(n * width + CK_BITS_SLACK), *back = room(n * width);
+    if (n) used = k->delta_split(src, base, n, width, is_float, symbols, bits);
+    uint8_t *exact = copy(bits, used);
+    need(!n || k->delta_merge(symbols, exact, used, base, n, width, is_float, back) == used, "delta: its own bits are refused");
+    need(memcmp(src, back, n * width) == 0, "delta: other elements come back");
+    free(src);
+    free(base);
+    free(bits);
+    free(exact);
+    free(back);
+    return (outcome){used, symbols, n};
+}
+
+static outcome sparse_merge(const ck_kernels *k, input in) {
+    unsigned width = take_width(&in);
+    size_t n = take_count(&in), n_bitmap = (n + 7) / 8;
+    uint64_t hole = take(&in);
+    uint8_t *bitmap = take_bytes(&in, n_bitmap), *values = copy(in.data, in.n), *out = room(n * width);
+    size_t answer = n ? k->sparse_merge(bitmap, values, in.n / width, n, width, hole, out) : 0;
+    free(bitmap);
+    free(values);
+    return (outcome){answer, out, n * width};
+}
+
+static outcome sparse_round_trip(const ck_kernels *k, input in) {
+    unsigned width = take_width(&in);
+    uint64_t hole = take(&in);
+    size_t n = in.n / width, count = 0;
+    uint8_t *src = copy(in.data, n * width), *bitmap = room((n + 7) / 8), *values = room(n * width), *back = room(n * width);
+    if (n) count = k->sparse_split(src, n, width, hole, bitmap, values);
+    uint8_t *exact = copy(values, count * width);
+    need(!n || k->sparse_merge(bitmap, exact, count, n, width, hole, back) == count, "sparse: its own bitmap is refused");
+    need(memcmp(src, back, n * width) == 0, "sparse: other elements come back");
+    free(src);
+    free(values);
+    free(exact);
+    free(back);
+    return (outcome){count, bitmap, (n + 7) / 8};
+}
+
+static outcome merge(const ck_kernels *k, input in) {
+    unsigned width = take_width(&in), r = take(&in) & 1;
+    int with_base = take(&in) & 1;
+    size_t n = in.n / (2 * width);
+    uint8_t *planes[8], *base = NULL, *out = room(n * width), *back = room(n * width);
+    for (unsigned p = 0; p < width; p++) planes[p] = take_bytes(&in, n);
+    if (with_base) base = take_bytes(&in, n * width);
+    if (n) k->merge((const uint8_t *const *)planes, base, n, width, r, out);
+    if (n) k->split(out, base, n, width, r, back);
+    for (unsigned p = 0; p < width; p++) {
+        need(memcmp(planes[p], back + p * n, n) == 0, "planes: other bytes come back");
+        free(planes[p]);
+    }
+    free(base);
+    free(back);
+    return (outcome){n, out, n * width};
+}
+
+static outcome round_floats(const ck_kernels *k, input in) {
+    unsigned kind = take(&in) % CK_ROUND_KINDS, width = kind == CK_F64_F32 ? 8 : 4;
+    size_t n = in.n / width;
+    uint8_t *src = copy(in.data, n * width), *out = room(n * width / 2);
+    if (n) k->round(src, n, kind, out);
+    free(src);
+    return (outcome){n, out, n * width / 2};
+}
+
+static outcome scan(const ck_kernels *k, input in) {
+    size_t width = 1 + take(&in) % 40u, parts = 1 + take(&in) % 4u, n = in.n / (width * parts) * width;
+    uint8_t *src = copy(in.data, n * parts), *out = room(parts * 256 * sizeof(uint32_t));
+    size_t answer = n ? (size_t)k->is_constant(src, n * parts, width) : 1;
+    k->histogram(src, n, parts, (uint32_t *)(void *)out);
+    free(src);
+    return (outcome){answer, out, parts * 256 * sizeof(uint32_t)};
+}
+
+static const struct {
+    const char *name;
+    decoder run;
+} targets[] = {
+    {"huffman_decode", huffman_decode},
+    {"huffman_round_trip", huffman_round_trip},
+    {"huffman_lengths", huffman_lengths},
+    {"delta_merge", delta_merge},
+    {"delta_round_trip", delta_round_trip},
+    {"sparse_merge", sparse_merge},
+    {"sparse_round_trip", sparse_round_trip},
+    {"merge", merge},
+    {"round", round_floats},
+    {"scan", scan},
+};
+
+static decoder target(void) {
+    const char *name = getenv("CK_TARGET");
+    for (size_t i = 0; name && i < sizeof targets / sizeof *targets; i++)
+        if (strcmp(name, targets[i].name) == 0) return targets[i].run;
+    fprintf(stderr, "CK_TARGET must name one of the targets\n");
+    exit(2);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
+    static decoder run = NULL;
+    const ck_kernels *k;
+    if (!run) run = target();
+    outcome first = run(ck_variant(0), (input){data, n});
+    for (size_t i = 1; (k = ck_variant(i)) != NULL; i++) {
+        outcome other = run(k, (input){data, n});
+        need(first.answer == other.answer, "the answer");
+        need(first.answer == CK_FAILED || memcmp(first.out, other.out, first.n_out) == 0, "the output");
+        free(other.out);
+    }
+    free(first.out);
+    return 0;
+}
