@@ -24,8 +24,8 @@ def tree(path: str) -> dict[str, bytes]:
 
 def test_a_new_store_has_all_directories_and_one_root(store_path: str) -> None:
     repo = new_repository(store_path)
-    assert sorted(os.listdir(store_path)) == sorted([*DIRECTORY.values(), "lease", "tmp", "reserve"])
-    assert {Path(path).parent.name for path in tree(store_path)} == {"root", Path(store_path).name}
+    assert sorted(os.listdir(store_path)) == sorted([*DIRECTORY.values(), "lease", "tmp"])
+    assert {Path(path).parent.name for path in tree(store_path)} == {"root"}
     root = repo.root()
     assert (root.number, root.previous, root.chunk_elements) == (1, b"", 1 << 18)
 
