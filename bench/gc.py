@@ -99,8 +99,9 @@ def build(path: Path, checkpoints: int, chunks: int) -> None:
 
 
 def _packs(fs: LocalFs, writer: Writer, chunks: int) -> list[ObjectRef]:
-    n_bytes = 56 + -(-chunks // PACKS_EACH) * FRAME_BYTES
-    packs = [ObjectRef(writer.new_name(), bytes(32), n_bytes) for _ in range(PACKS_EACH)]
+    each = -(-chunks // PACKS_EACH)
+    held = [max(0, min(each, chunks - i * each)) for i in range(PACKS_EACH)]
+    packs = [ObjectRef(writer.new_name(), bytes(32), 56 + n * FRAME_BYTES) for n in held]
     for pack in packs:
         with Path(fs.locate(object_path(PACK, pack.name))).open("wb") as file:
             file.truncate(pack.n_bytes)
