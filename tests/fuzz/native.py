@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent
 CSRC = HERE.parents[1] / "csrc"
 CORPUS = HERE / "corpus"
@@ -38,29 +40,45 @@ class CannotBuild(Exception):
 
 def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise CannotBuild(f"{' '.join(command)}:\n{done.stderr[-2000:]}")
+    assert not done.returncode, f"{' '.join(command)}:\n{done.stderr[-2000:]}"
+
+
+def _can(out: Path, compiler: str, *flags: str) -> bool:
+    """Whether a program that does nothing can be made so: else the compiler or its runtime libraries are missing."""
+    source = out / "nothing.c"
+    source.write_text("int LLVMFuzzerTestOneInput() { return 0; }\n")
+    more = [] if any("fuzzer" in flag for flag in flags) else ["-DLLVMFuzzerTestOneInput=main"]
+    command = [compiler, *flags, *more, str(source), "-o", str(out / "nothing")]
+    return bool(shutil.which(compiler)) and not subprocess.run(command, capture_output=True).returncode
 
 
 def build(out: Path) -> Path:
-    """The program with all targets, made in the directory `out`. Raises CannotBuild."""
+    """The program with all targets, made in the directory `out`.
+
+    Raises CannotBuild where no compiler has what it takes; that our own sources do not compile is a failure.
+    """
     if sys.platform != "linux":
         raise CannotBuild("the fuzzers are built on Linux only")
     program, sources = out / "fuzz", sorted(map(str, [*CSRC.glob("*.c"), HERE / "harness.c"]))
     include = ["-I", str(CSRC)]
-    if shutil.which("clang"):
-        try:
-            _run("clang", *_FLAGS, "-fsanitize=fuzzer,address,undefined", *include, *sources, "-o", str(program))
-            return program
-        except CannotBuild:  # a clang without its runtime libraries
-            pass
-    if shutil.which("gcc") is None:
-        raise CannotBuild("neither clang nor gcc is installed")
+    if _can(out, "clang", guided := "-fsanitize=fuzzer,address,undefined"):
+        _run("clang", *_FLAGS, guided, *include, *sources, "-o", str(program))
+        return program
     sanitize = "-fsanitize=address,undefined"
+    if not _can(out, "gcc", sanitize):
+        raise CannotBuild("neither clang with libFuzzer nor gcc with the sanitizers is installed")
     _run("gcc", *_FLAGS, "-D_GNU_SOURCE", sanitize, "-c", str(HERE / "driver.c"), "-o", str(out / "driver.o"))
     traced = [sanitize, "-fsanitize-coverage=trace-pc"]
     _run("gcc", *_FLAGS, *traced, *include, *sources, str(out / "driver.o"), "-o", str(program))
     return program
+
+
+def build_or_skip(out: Path) -> Path:
+    """As build(); a machine without the tools skips the test, and says which."""
+    try:
+        return build(out)
+    except CannotBuild as error:
+        pytest.skip(str(error))
 
 
 def fuzz(program: Path, target: str, runs: int, seed: int, found: Path) -> str:

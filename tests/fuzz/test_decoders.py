@@ -16,10 +16,7 @@ SEED = int(os.environ.get("CKSTORE_TEST_SEED", "1"))
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    try:
-        return native.build(tmp_path_factory.mktemp("fuzzer"))
-    except native.CannotBuild as error:
-        pytest.skip(str(error))
+    return native.build_or_skip(tmp_path_factory.mktemp("fuzzer"))
 
 
 @pytest.mark.parametrize("target", native.TARGETS)
@@ -36,9 +33,15 @@ def test_the_fuzzer_finds_a_bug_that_is_there(tmp_path, monkeypatch):
     honest = "for (; held < 6 && used < n_in; held += 8)"
     assert honest in trusting.read_text()
     trusting.write_text(trusting.read_text().replace(honest, "for (; held < 6; held += 8)"))
-    try:
-        program = native.build(tmp_path)
-    except native.CannotBuild as error:
-        pytest.skip(str(error))
+    program = native.build_or_skip(tmp_path)
     with pytest.raises(AssertionError, match="heap-buffer-overflow"):
         native.fuzz(program, "huffman_lengths", RUNS, SEED, tmp_path / "found")
+
+
+def test_sources_that_do_not_compile_are_a_failure_and_no_reason_to_skip(tmp_path, monkeypatch, program):
+    csrc = tmp_path / "csrc"
+    shutil.copytree(native.CSRC, csrc)
+    (csrc / "ck_huffman.c").write_text("this is no C")
+    monkeypatch.setattr(native, "CSRC", csrc)
+    with pytest.raises(AssertionError, match="ck_huffman"):
+        native.build(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import tempfile
 from collections import OrderedDict
@@ -25,7 +26,7 @@ STORE = How(tree=True, every=8)
 def plain_values(_: Small) -> Target:
     """Plain values of a state."""
     with suppress(ImportError):
-        import torch  # noqa: F401 - not while an input is traced: it takes seconds
+        importlib.import_module("torch")  # not while an input is traced: it takes seconds
 
     def run(data: bytes) -> object:
         plain.unpack(data, without_torch=True)

@@ -14,8 +14,6 @@ from errno import EDQUOT, EINVAL, EIO, EMFILE, ENOSPC, EROFS, ESTALE
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from ckstore.errors import CkError
 from tests.corrupt.damage import N_STEPS, Small, assert_state, build
 from tests.crash.images import check_scenario
@@ -124,10 +122,7 @@ def fuzzed_parsers(seed: int, path: Path) -> Counter[str]:
 
 @cache
 def _fuzzer() -> Path:
-    try:
-        return native.build(Path(tempfile.mkdtemp(prefix="ckstore-fuzzer-")))
-    except native.CannotBuild as error:
-        pytest.skip(str(error))
+    return native.build_or_skip(Path(tempfile.mkdtemp(prefix="ckstore-fuzzer-")))
 
 
 def fuzzed_decoders(seed: int, path: Path) -> Counter[str]:
