@@ -47,8 +47,9 @@ def _places(scan: Scan, wanted: set[bytes]) -> dict[bytes, list[Place]]:
 
 
 def _chosen(
-    places: dict[bytes, list[Place]], rejected: Container[tuple[str, int]], rank: Callable[[Place], object]
-) -> Sound:
+    places: dict[bytes, list[Place]], rejected: Container[tuple[str, int]],
+    rank: Callable[[Place], tuple[bool, int, str]],
+) -> Sound:  # fmt: skip
     """One place a chunk such that bases come first: chains without cycles, the shortest there are."""
     chosen: Sound = {}
     work: dict[bytes, int] = {}
@@ -61,7 +62,7 @@ def _chosen(
                 and 1 + sum(work[base] for base in place.base_ids) <= MAX_WORK
             ]  # fmt: skip
             if fit:
-                ready[chunk_id] = min(fit, key=rank)  # type: ignore[arg-type]  # ranks are tuples of one shape
+                ready[chunk_id] = min(fit, key=rank)
         if not ready:
             break
         work.update({chunk: 1 + sum(work[base] for base in place.base_ids) for chunk, place in ready.items()})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from blake3 import blake3
@@ -63,13 +63,18 @@ def reading(session: Session, entry: Entry, work: Callable[[Entry], _T]) -> _T:
             return work(entry)
         except BaseException as error:
             touched.update(getattr(error, "overwritten", ()))
-            error.overwritten = sorted(touched)  # type: ignore[attr-defined]  # documented in Store.load
+            note_overwritten(error, touched)
             if not isinstance(error, MissingObjectError):
                 raise
             fresh = again(session, entry, sorted(touched))
             if (fresh.manifest, fresh.closure) == (entry.manifest, entry.closure):
                 raise  # the newest root names what is not there
             entry = fresh
+
+
+def note_overwritten(error: BaseException, touched: Iterable[str]) -> None:
+    """Give any exception the attribute that Store.load documents, an interrupt too: the caller's tensors changed."""
+    vars(error)["overwritten"] = sorted(touched)
 
 
 def again(session: Session, entry: Entry, overwritten: list[str]) -> Entry:
@@ -114,7 +119,7 @@ def restore(session: Session, entry: Entry, table: Table, wanted: Wanted, verify
         for _ in session.map(fill, _batches(targets, rows, limit), lambda batch: batch.cost):
             pass
     except BaseException as error:
-        error.overwritten = sorted(begun)  # type: ignore[attr-defined]  # documented in Store.load
+        note_overwritten(error, begun)
         raise
     finally:
         session.repo.packs.close_idle()

@@ -128,7 +128,7 @@ def sites(wanted: Callable[[ast.AST], bool]) -> Iterator[Site]:
         tree, lines = ast.parse(source), source.splitlines()
         ifs = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
         for node in ast.walk(tree):
-            if wanted(node):
-                line = int(getattr(node, "lineno"))  # noqa: B009  # not every node has one, those wanted do
+            if wanted(node) and isinstance(node, ast.stmt | ast.expr):
+                line = node.lineno
                 around = [one.lineno for one in ifs if one.lineno <= line <= one.body[-1].end_lineno]
                 yield Site(file, line, max(around, default=line), lines[line - 1].strip())
