@@ -10,11 +10,7 @@ from ckstore.engine.gc import Waiting, collect
 from ckstore.format import envelope
 from ckstore.store.leases import Observer
 from tests.support.states import assert_same, assert_whole_and_tidy, keys, state_of, strays
-from tests.support.stores import before_commit, once, save
-
-
-class Killed(BaseException):
-    """Stands for the death of the process."""
+from tests.support.stores import Killed, before_commit, dies_at, once, save
 
 
 @pytest.fixture
@@ -127,18 +123,7 @@ def test_a_gc_spares_what_came_back_to_life_after_its_condemnation(two_of_three,
 
 def kill_gc(victim: ckstore.Store, n_steps: int, after: bool) -> None:
     """A gc that dies at its n-th root step, before or after that root was published."""
-    roots = victim._session.repo.roots
-    publish, left = roots.publish, [n_steps]
-
-    def dying(root, temporary):
-        if left[0] or after:
-            published = publish(root, temporary)
-        if not left[0]:
-            raise Killed
-        left[0] -= 1
-        return published
-
-    roots.publish = dying
+    dies_at(victim, n_steps, after)
     with pytest.raises(Killed):
         victim.gc(grace_s=0)
 

@@ -13,7 +13,7 @@ from ckstore.engine.reports import GcReport
 from ckstore.engine.upkeep import Upkeep
 from tests.support.packs import pack_names, rows_of
 from tests.support.states import assert_same, assert_whole_and_tidy, keys, state_of, strays
-from tests.support.stores import before_commit, once, save
+from tests.support.stores import Killed, before_commit, dies_at, once, save
 
 KINDS = ["repack", "rebase"]
 
@@ -151,27 +151,12 @@ def test_a_mover_taken_for_dead_is_rescued_with_its_packs(store, open_store, nob
     assert_whole_and_tidy(store)
 
 
-class Killed(BaseException):
-    """Stands for the death of the process."""
-
-
 @pytest.mark.parametrize("n_steps", range(6))
 @pytest.mark.parametrize("after", [False, True])
 def test_a_gc_killed_at_any_root_step_is_finished_by_the_next(n_steps, after, store, open_store):
     """Steps: rebase, repack, condemn, delete, clear, as many as there are; before or after the root was published."""
     victim = open_store()
-    roots, left = victim._session.repo.roots, [n_steps]
-    publish = roots.publish
-
-    def dying(root, temporary):
-        if left[0] or after:
-            published = publish(root, temporary)
-        if not left[0]:
-            raise Killed
-        left[0] -= 1
-        return published
-
-    roots.publish = dying
+    dies_at(victim, n_steps, after)
     with suppress(Killed):
         collect(victim)
     save(store, "main", 4)

@@ -77,16 +77,9 @@ def test_a_saver_that_commits_during_a_repair_is_kept(path, monkeypatch):
         assert_whole_and_tidy(store)
 
 
-def test_two_repairs_at_once_end_as_one(path, monkeypatch):
+def test_two_repairs_at_once_end_as_one(path):
     flip_newest_root(path)
-    apply = rewrite.apply
-
-    def late(repo, writer, plan):
-        monkeypatch.setattr(rewrite, "apply", apply)
-        ckstore.repair(path, dry_run=False)
-        return apply(repo, writer, plan)
-
-    monkeypatch.setattr(rewrite, "apply", late)
+    once(rewrite, "apply", lambda: ckstore.repair(path, dry_run=False))
     store, losses = repaired(path)
     with store:
         assert losses == []

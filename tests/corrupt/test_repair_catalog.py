@@ -14,7 +14,7 @@ from ckstore.store.fs import LocalFs
 from tests.corrupt.mended import flip, flip_newest_root, no_syncs, page_of_two, path, repaired
 from tests.support.paths import fast_path
 from tests.support.states import assert_exact, assert_whole_and_tidy, keys
-from tests.support.stores import save
+from tests.support.stores import once, save
 
 __all__ = ["fast_path", "no_syncs", "path"]
 
@@ -113,14 +113,7 @@ def test_a_tag_that_has_moved_on_stays_where_it_is(path, monkeypatch):
 
 def test_two_repairs_of_a_lost_page_list_its_entries_once(path, monkeypatch):
     flip(page_of_two(path, monkeypatch))
-    apply = rewrite.apply
-
-    def late(repo, writer, plan):
-        monkeypatch.setattr(rewrite, "apply", apply)
-        ckstore.repair(path, dry_run=False)
-        return apply(repo, writer, plan)
-
-    monkeypatch.setattr(rewrite, "apply", late)
+    once(rewrite, "apply", lambda: ckstore.repair(path, dry_run=False))
     store, _ = repaired(path)
     with store:
         assert keys(store) == [("main", step) for step in range(4)]

@@ -8,7 +8,7 @@ from collections import Counter
 
 import ckstore
 from tests.support.children import Child, children, do_anything
-from tests.support.marks import Mark, Promise
+from tests.support.marks import Promise
 from tests.support.states import assert_whole_and_tidy
 
 
@@ -20,11 +20,8 @@ def kill_once(path: str, rng: random.Random, promise: Promise, step: int) -> tup
         time.sleep(rng.uniform(0, 0.02))  # any moment is right
         child.process.kill()
         marks.extend(child.rest())
-    for mark in marks:
-        assert isinstance(mark, Mark), mark
-        promise.heed(mark)
-    n_commits = sum(mark.acknowledged and mark.what != "gc" for mark in marks)
-    return max([step, *(key[1] for key in promise.must | promise.may)]), n_commits
+    n_commits = promise.heed_all(marks)
+    return promise.last_step(step), n_commits
 
 
 def kill_often(path: str, n: int, seed: int) -> Counter[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import ckstore
 from tests.support.children import Child, children, do_anything
-from tests.support.marks import Mark, Promise
+from tests.support.marks import Promise
 from tests.support.mounts import Disk
 from tests.support.states import CHUNK, assert_whole_and_tidy
 
@@ -25,11 +25,8 @@ def cut_once(disk: Disk, rng: random.Random, promise: Promise, step: int) -> tup
         marks.extend(child.rest())
     *marks, end = marks
     assert isinstance(end, ckstore.StorageError | OSError), end  # the child must notice that its disk is gone
-    for mark in marks:
-        assert isinstance(mark, Mark), mark
-        promise.heed(mark)
-    n_commits = sum(mark.acknowledged and mark.what != "gc" for mark in marks)
-    return max([step, *(key[1] for key in promise.must | promise.may)]), n_commits
+    n_commits = promise.heed_all(marks)
+    return promise.last_step(step), n_commits
 
 
 def cut_often(disk: Disk, n: int, seed: int) -> Counter[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +77,19 @@ class Promise:
                 self.under_way = Keep()
                 self.may = {key: tags for key, tags in self.may.items() if key not in gone}
                 self.dropped |= dict.fromkeys(thinned, drop)
+
+    def heed_all(self, marks: Iterable[object]) -> int:
+        """Take in all that a child told before it died; how many commits it was told of."""
+        n_commits = 0
+        for mark in marks:
+            assert isinstance(mark, Mark), mark
+            self.heed(mark)
+            n_commits += mark.acknowledged and mark.what != "gc"
+        return n_commits
+
+    def last_step(self, step: int) -> int:
+        """The last step that may be in the store, and at least `step`."""
+        return max([step, *(key[1] for key in self.must | self.may)])
 
     def check(self, store: ckstore.Store) -> None:
         """The store holds all that it owes and nothing that it cannot."""

@@ -66,6 +66,26 @@ def after_begin(store: ckstore.Store, act: Callable[[], None]) -> None:
     repo.writer = slow
 
 
+class Killed(BaseException):
+    """The end of somebody who dies at a root step: nothing of theirs may catch it."""
+
+
+def dies_at(store: ckstore.Store, n_steps: int, after: bool) -> None:
+    """Whoever uses `store` is Killed at its n-th root step, before or after that root was published."""
+    roots, left = store._session.repo.roots, [n_steps]
+    publish = roots.publish
+
+    def dying(root: Any, temporary: Any) -> Any:
+        if left[0] or after:
+            published = publish(root, temporary)
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        return published
+
+    roots.publish = dying
+
+
 @pytest.fixture
 def nobody_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every gc takes every writer for dead, as it would one on a host that has not been heard of for a while."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+import pytest
 from blake3 import blake3
 
 from ckstore.format import envelope
@@ -24,6 +25,24 @@ def new_repository(path: str) -> Repository:
     fs = LocalFs(path)
     assert initialize(fs, Settings())
     return Repository(fs)
+
+
+@pytest.fixture
+def repo(store_path: str) -> Iterator[Repository]:
+    """An empty store, closed at the end."""
+    opened = new_repository(store_path)
+    yield opened
+    opened.close()
+
+
+def other(repo: Repository) -> Repository:
+    """The same store, opened by somebody else."""
+    return Repository(LocalFs(repo.fs.root))
+
+
+def marked(base: Root) -> Root:
+    """A root that anybody can tell from its base."""
+    return msgspec.structs.replace(base, compatible=["mine"])
 
 
 def raw_frame(data: bytes) -> Frame:

@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import msgspec
 import pytest
 
 from ckstore.errors import StorageError
 from ckstore.format.pack import packed
 from ckstore.format.records import Root
-from ckstore.store.fs import LocalFs
 from ckstore.store.outfile import OutFile
 from ckstore.store.repository import Repository
 from ckstore.store.writer import Writer
-from tests.unit.store.opened import new_repository, raw_frame, step, write_pack
+from tests.unit.store.opened import marked, other, raw_frame, repo, step, write_pack
 
-
-@pytest.fixture
-def repo(store_path: str) -> Iterator[Repository]:
-    opened = new_repository(store_path)
-    yield opened
-    opened.close()
-
-
-def other(repo: Repository) -> Repository:
-    """The same store, opened by somebody else."""
-    return Repository(LocalFs(repo.fs.root))
-
-
-def marked(base: Root) -> Root:
-    return msgspec.structs.replace(base, compatible=["mine"])
+__all__ = ["repo"]
 
 
 class Stop(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,16 +14,11 @@ from ckstore.format.records import CatalogPage, Manifest, ManifestPage, ObjectRe
 from ckstore.store import objects as objects_module
 from ckstore.store.objects import Objects, held_by
 from ckstore.store.repository import Repository
-from tests.unit.store.opened import new_repository
+from tests.unit.store.opened import repo
+
+__all__ = ["repo"]
 
 PAGES = [ManifestPage([ValueRow((i,), bytes([i]) * 50)], b"", b"") for i in range(4)]
-
-
-@pytest.fixture
-def repo(store_path: str) -> Iterator[Repository]:
-    opened = new_repository(store_path)
-    yield opened
-    opened.close()
 
 
 def put(repo: Repository, pages: Sequence[ManifestPage], shared: dict[bytes, PageRef], extra: int = 0) -> ObjectRef:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,14 +17,9 @@ from ckstore.store.outfile import OutFile
 from ckstore.store.packs import MAX_OPEN_FILES, PackReader
 from ckstore.store.repository import Repository
 from tests.unit.format.stranger import read_pack_table
-from tests.unit.store.opened import add_pack, new_repository, raw_frame, write_pack
+from tests.unit.store.opened import add_pack, raw_frame, repo, write_pack
 
-
-@pytest.fixture
-def repo(store_path: str) -> Iterator[Repository]:
-    opened = new_repository(store_path)
-    yield opened
-    opened.close()
+__all__ = ["repo"]
 
 
 def open_files() -> int:

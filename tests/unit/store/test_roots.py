@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,14 +19,9 @@ from ckstore.store import roots as roots_module
 from ckstore.store.fs import LocalFs
 from ckstore.store.repository import Repository
 from ckstore.store.roots import Roots
-from tests.unit.store.opened import new_repository, plant_root, root_file, step
+from tests.unit.store.opened import new_repository, plant_root, repo, root_file, step
 
-
-@pytest.fixture
-def repo(store_path: str) -> Iterator[Repository]:
-    opened = new_repository(store_path)
-    yield opened
-    opened.close()
+__all__ = ["repo"]
 
 
 def fresh(repo: Repository) -> Roots:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -19,14 +19,9 @@ from ckstore.store import merging, segments
 from ckstore.store.merging import Merge
 from ckstore.store.repository import Repository
 from ckstore.store.segments import MERGE_FACTOR
-from tests.unit.store.opened import add_pack, new_repository, step, write_pack
+from tests.unit.store.opened import add_pack, repo, step, write_pack
 
-
-@pytest.fixture
-def repo(store_path: str) -> Iterator[Repository]:
-    opened = new_repository(store_path)
-    yield opened
-    opened.close()
+__all__ = ["repo"]
 
 
 def put_segment(repo: Repository, rows: list[SegmentRow], level: int = 0) -> ObjectRef:

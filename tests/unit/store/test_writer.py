@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -10,27 +10,12 @@ import pytest
 from ckstore.errors import UsageError, WriterExpired
 from ckstore.format.names import CLOSURE, MANIFEST, PACK, epoch_of, writer_of
 from ckstore.format.records import Condemned, Root
-from ckstore.store.fs import LocalFs
 from ckstore.store.repository import Repository
-from tests.unit.store.opened import add_pack, new_repository, step, write_pack
+from tests.unit.store.opened import add_pack, marked, other, repo, step, write_pack
+
+__all__ = ["repo"]
 
 NAME = "1-0123456789abcdef-1"
-
-
-@pytest.fixture
-def repo(store_path: str) -> Iterator[Repository]:
-    opened = new_repository(store_path)
-    yield opened
-    opened.close()
-
-
-def other(repo: Repository) -> Repository:
-    """The same store, opened by somebody else."""
-    return Repository(LocalFs(repo.fs.root))
-
-
-def marked(base: Root) -> Root:
-    return msgspec.structs.replace(base, compatible=["mine"])
 
 
 def condemn(repo: Repository, kind: int, name: str) -> Callable[[Root], Root]:
