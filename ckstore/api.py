@@ -8,12 +8,15 @@ from types import TracebackType
 from typing import Any
 
 from ckstore.adapters import loading, tree
-from ckstore.engine import catalog, edit, forecast, gc, keep, labels, reports, restore, save, thin, usage, verify
-from ckstore.engine import repair as mending
+from ckstore.engine import catalog, edit, labels, reports, restore, save, usage
 from ckstore.engine.checkpoint import Checkpoint, of_entry
-from ckstore.engine.policy import Keep
+from ckstore.engine.gc import collector, forecast
+from ckstore.engine.gc.upkeep import Upkeep, silent
+from ckstore.engine.health import repair as mending
+from ckstore.engine.health import verify
+from ckstore.engine.retain import keep, thin
+from ckstore.engine.retain.policy import Keep
 from ckstore.engine.session import Session
-from ckstore.engine.upkeep import Upkeep, silent
 from ckstore.errors import StoreNotFound, UsageError
 from ckstore.format.records import Entry, Root
 from ckstore.store.fs import LocalFs
@@ -187,10 +190,10 @@ class Store:
         emergency: for a full disk. max_repack_bytes: most that is moved to free more; None: a tenth of the store.
         """
         session, upkeep = self._open_session(), Upkeep(max_bytes=max_repack_bytes)
-        waiting = gc.Waiting(grace_s, expire_writers)
+        waiting = collector.Waiting(grace_s, expire_writers)
         if dry_run:
             return forecast.preview(session, upkeep, progress)
-        return gc.collect(session, waiting, upkeep, progress, emergency)
+        return collector.collect(session, waiting, upkeep, progress, emergency)
 
     def verify(self, level: str = "stored") -> reports.VerifyReport:
         """Check the whole store: "structure", "stored" or "data". Reports damage, does not raise for it."""

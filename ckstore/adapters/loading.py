@@ -9,7 +9,8 @@ from typing import Any
 
 from ckstore.adapters import tree
 from ckstore.adapters.rows import LoadedRow
-from ckstore.engine import intact, restore
+from ckstore.engine import restore
+from ckstore.engine.health import intact
 from ckstore.engine.reach import ref_of
 from ckstore.engine.session import Session
 from ckstore.errors import CorruptError, DamageWarning

@@ -8,8 +8,8 @@ from ckstore.cli import output, text
 from ckstore.cli.common import command, reading, store_argument
 from ckstore.cli.failure import DIFFERENCE, OK
 from ckstore.cli.output import Column
+from ckstore.engine.health.verify import unopened
 from ckstore.engine.reports import Damage, VerifyReport
-from ckstore.engine.verify import unopened
 from ckstore.errors import CorruptError
 
 

@@ -28,7 +28,7 @@ def check(objects: Objects, segments: Segments, base: Root, needed: Collection[_
 
 def _unused(objects: Objects, base: Root, packs: set[str]) -> set[str]:
     """Those of `packs` that no checkpoint of `base` uses. It uses packs that none of its segments names where one of
-    these was damaged: engine/unlist.py says why such a pack is live."""
+    these was damaged: engine/gc/unlist.py says why such a pack is live."""
     newest_first = entries(objects, base)
     with suppress(*UNREADABLE):  # what an unreadable page or closure needs is not known
         while packs and (entry := next(newest_first, None)) is not None:

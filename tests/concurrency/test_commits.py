@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import ckstore
-from ckstore.engine import trim
+from ckstore.engine.gc import trim
 from ckstore.store import repository
 from tests.support.states import CHUNK, assert_exact, assert_same, assert_whole_and_tidy, keys, state_of
 from tests.support.stores import before_commit, once, save

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import ckstore
-from ckstore.engine.gc import Waiting, collect
+from ckstore.engine.gc.collector import Waiting, collect
 from ckstore.format.names import CATALOG
 from ckstore.format.records import CatalogPage
 from ckstore.store import leases

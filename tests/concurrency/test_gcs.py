@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import ckstore
-from ckstore.engine import gc, trim
-from ckstore.engine.gc import Waiting, collect
+from ckstore.engine.gc import collector, trim
+from ckstore.engine.gc.collector import Waiting, collect
 from ckstore.format import envelope
 from ckstore.store.leases import Observer
 from tests.support.states import assert_same, assert_whole_and_tidy, keys, state_of, strays
@@ -52,7 +52,7 @@ def test_a_gc_gives_up_waiting_when_its_grace_is_over_and_the_next_one_finishes(
 
 
 def test_a_gc_does_not_wait_for_a_saver_that_began_after_its_condemnation(two_of_three, open_store):
-    gc._condemn(two_of_three._session.repo, Observer(two_of_three._session.repo.fs))
+    collector._condemn(two_of_three._session.repo, Observer(two_of_three._session.repo.fs))
     with open_store()._session.repo.writer():
         assert two_of_three.gc(grace_s=0).freed_bytes > 0
 
@@ -70,14 +70,14 @@ def test_what_another_gc_deleted_meanwhile_is_no_trouble(two_of_three, open_stor
 
 
 def test_what_another_gc_deleted_just_before_the_wait_is_no_trouble(two_of_three, open_store, monkeypatch):
-    wait, other = gc._wait, open_store()
+    wait, other = collector._wait, open_store()
 
     def late(*args):
-        monkeypatch.setattr(gc, "_wait", wait)
+        monkeypatch.setattr(collector, "_wait", wait)
         other.gc(grace_s=0)
         return wait(*args)
 
-    monkeypatch.setattr(gc, "_wait", late)
+    monkeypatch.setattr(collector, "_wait", late)
     two_of_three.gc(grace_s=0)
     assert_whole_and_tidy(two_of_three)
 

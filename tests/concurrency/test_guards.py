@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 import ckstore
-from ckstore.engine import garbage, reach, trim
+from ckstore.engine import reach
+from ckstore.engine.gc import garbage, trim
 from ckstore.format.names import MANIFEST, PACK
 from ckstore.format.records import Condemned
 from ckstore.store.leases import Observer

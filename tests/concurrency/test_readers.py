@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import ckstore
-from ckstore.engine import catalog, restore, verify
+from ckstore.engine import catalog, restore
+from ckstore.engine.health import verify
 from ckstore.engine.parent import load_closure
 from ckstore.format import closure
 from ckstore.format.names import CLOSURE

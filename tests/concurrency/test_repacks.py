@@ -7,10 +7,11 @@ from contextlib import suppress
 import pytest
 
 import ckstore
-from ckstore.engine import gc, republish
-from ckstore.engine.gc import Waiting
+from ckstore.engine import republish
+from ckstore.engine.gc import collector
+from ckstore.engine.gc.collector import Waiting
+from ckstore.engine.gc.upkeep import Upkeep
 from ckstore.engine.reports import GcReport
-from ckstore.engine.upkeep import Upkeep
 from tests.support.packs import pack_names, rows_of
 from tests.support.states import assert_same, assert_whole_and_tidy, keys, state_of, strays
 from tests.support.stores import Killed, before_commit, dies_at, once, save
@@ -20,7 +21,7 @@ KINDS = ["repack", "rebase"]
 
 def collect(store: ckstore.Store, **how: bool) -> GcReport:
     """A gc that moves for the least bit of room."""
-    return gc.collect(store._session, Waiting(0, **how), Upkeep(dead_share=0.01, everywhere=True))
+    return collector.collect(store._session, Waiting(0, **how), Upkeep(dead_share=0.01, everywhere=True))
 
 
 @pytest.fixture(params=KINDS)
@@ -146,7 +147,7 @@ def test_a_mover_that_was_given_up_begins_again(store, open_store):
 def test_a_mover_taken_for_dead_is_rescued_with_its_packs(store, open_store, nobody_lives):
     """Its new objects were condemned, not yet deleted: they are its own, and come back with its commit."""
     other = open_store()
-    before_commit(store, lambda: gc._condemn(other._session.repo, other._session.leases))
+    before_commit(store, lambda: collector._condemn(other._session.repo, other._session.leases))
     collect(store)
     assert_whole_and_tidy(store)
 

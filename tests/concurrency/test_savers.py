@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import ckstore
-from ckstore.engine import gc
 from ckstore.engine import save as save_module
+from ckstore.engine.gc import collector
 from ckstore.format import closure, manifest
 from ckstore.store import leases, segments
 from ckstore.store.leases import Observer
@@ -27,7 +27,7 @@ def attempts(monkeypatch):
 def condemn(store: ckstore.Store) -> None:
     """The first half of a gc, whatever it takes writers for."""
     repo = store._session.repo
-    gc._condemn(repo, Observer(repo.fs))
+    collector._condemn(repo, Observer(repo.fs))
 
 
 def drop(store: ckstore.Store, ref: str, **how: bool) -> None:

@@ -8,8 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 import ckstore
-from ckstore.engine import catalog, gc, rewrite
-from ckstore.engine import plan as planning
+from ckstore.engine import catalog
+from ckstore.engine.gc import collector
+from ckstore.engine.health import plan as planning
+from ckstore.engine.health import rewrite
 from tests.corrupt.mended import flat, flip, flip_newest_root, no_syncs, path, repaired
 from tests.support.paths import fast_path
 from tests.support.states import assert_same, assert_whole_and_tidy, keys, state_of
@@ -109,7 +111,7 @@ def test_a_condemned_pack_is_read_and_never_named(path):
             pack.name for e in catalog.entries(repo, repo.root()) for pack in repo.objects.closure(e.closure).packs
         }
         assert use.name not in named
-        assert gc.collect(store._session, gc.Waiting(0.0)).deleted_objects
+        assert collector.collect(store._session, collector.Waiting(0.0)).deleted_objects
         assert not (path / "pack" / use.name).exists()
         assert_whole_and_tidy(store)
 

@@ -7,7 +7,7 @@ import errno
 import pytest
 
 import ckstore
-from ckstore.engine import rewrite
+from ckstore.engine.health import rewrite
 from ckstore.errors import StorageError
 from ckstore.format.names import root_key
 from ckstore.store.fs import LocalFs

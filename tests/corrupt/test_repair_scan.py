@@ -12,8 +12,8 @@ import pytest
 import xxhash
 
 import ckstore
-from ckstore.engine import adopt
-from ckstore.engine.scan import Place, Scan
+from ckstore.engine.health import adopt
+from ckstore.engine.health.scan import Place, Scan
 from ckstore.errors import StorageError
 from ckstore.format import frame
 from ckstore.store.fs import LocalFs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ckstore.engine import survey
+from ckstore.engine.health import survey
 from ckstore.engine.parent import load_closure
 from ckstore.errors import CkError, FormatError, UnsupportedError
 from tests.corrupt.damage import N_STEPS, Small, Target, flipped, state_at

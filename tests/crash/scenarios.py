@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ckstore
-from ckstore.engine import gc
-from ckstore.engine.gc import Waiting
-from ckstore.engine.upkeep import Upkeep
+from ckstore.engine.gc import collector
+from ckstore.engine.gc.collector import Waiting
+from ckstore.engine.gc.upkeep import Upkeep
 from tests.support.marks import Delete, Keep, Save
 from tests.support.recording import Recorder
 from tests.support.states import CHUNK, Key, state_of
@@ -109,7 +109,7 @@ def collect(play: Play) -> None:
 
 def repack(play: Play) -> None:
     with play.open() as store:
-        report = gc.collect(store._session, Waiting(0), Upkeep(dead_share=0.01))
+        report = collector.collect(store._session, Waiting(0), Upkeep(dead_share=0.01))
         assert (report.repacked_packs > 0, report.rebased_frames) == (True, 0)
 
 
@@ -131,12 +131,12 @@ def saver_beside_repack(play: Play) -> None:
     with play.open() as saver, play.open() as other:
 
         def move() -> None:
-            report = gc.collect(other._session, Waiting(0), Upkeep(dead_share=0.01))
+            report = collector.collect(other._session, Waiting(0), Upkeep(dead_share=0.01))
             assert report.repacked_packs > 0
 
         before_commit(saver, move)
         play.save(saver, "main", 3)
-        gc.collect(other._session, Waiting(0), Upkeep(dead_share=0.01))
+        collector.collect(other._session, Waiting(0), Upkeep(dead_share=0.01))
 
 
 def two_savers(play: Play) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import ckstore
-from ckstore.engine import trim
+from ckstore.engine.gc import trim
 from tests.support.mounts import small_tmpfs
 from tests.support.states import CHUNK, Key, assert_exact, assert_whole_and_tidy, keys
 from tests.support.stores import save

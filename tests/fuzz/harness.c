@@ -193,6 +193,19 @@ static outcome scan(const ck_kernels *k, input in) {
     return (outcome){answer, out, parts * 256 * sizeof(uint32_t)};
 }
 
+/* What `width` says of all kernels: any other than 1, 2, 4 and 8 does nothing. */
+static outcome other_widths(const ck_kernels *k, input in) {
+    unsigned width = take(&in);
+    uint8_t none[64] = {0}, *out = room(64);
+    const uint8_t *planes[1] = {none};
+    if (width == 1 || width == 2 || width == 4 || width == 8) width = 3;
+    k->merge(planes, NULL, 8, width, 0, out);
+    need(k->delta_merge(none, none, 0, none, 8, width, 0, out) == CK_FAILED, "delta_merge takes any width");
+    need(k->sparse_merge(none, none, 0, 8, width, 0, out) == CK_FAILED, "sparse_merge takes any width");
+    for (size_t i = 0; i < 64; i++) need(out[i] == 0xa5, "something was written for a width that is none");
+    return (outcome){width, out, 64};
+}
+
 static const struct {
     const char *name;
     decoder run;
@@ -207,6 +220,7 @@ static const struct {
     {"merge", merge},
     {"round", round_floats},
     {"scan", scan},
+    {"other_widths", other_widths},
 };
 
 static decoder target(void) {

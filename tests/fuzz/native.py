@@ -25,9 +25,10 @@ TARGETS = {
     "delta_round_trip": 2048,
     "sparse_merge": 4096,
     "sparse_round_trip": 2048,
-    "merge": 2048,
+    "merge": 4608,
     "round": 1024,
     "scan": 2048,
+    "other_widths": 8,
 }
 """The functions of harness.c, and how many bytes an input may have."""
 

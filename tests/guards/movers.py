@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from ckstore.engine import adopt, intact, rebase, repack, sound
+from ckstore.engine.gc import rebase, repack
+from ckstore.engine.health import adopt, intact
+from ckstore.engine.retain import sound
 from ckstore.format import closure
 from ckstore.store.repository import Repository
 from tests.corrupt.damage import Small

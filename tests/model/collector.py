@@ -1,4 +1,4 @@
-"""A gc, step by step as `engine/gc.py` does it: finish, list, judge, condemn, wait, release, delete, clear.
+"""A gc, step by step as `engine/gc/collector.py` does it: finish, list, judge, condemn, wait, release, delete, clear.
 
 It may be wrong about who lives, as often as it likes, unless it is polite. Any step may be its last: another goes on.
 """

@@ -10,9 +10,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ckstore.engine.choice import DELETED, KEPT, THINNED, Facts, choose
-from ckstore.engine.policy import Keep
-from ckstore.engine.room import Room
+from ckstore.engine.retain.choice import DELETED, KEPT, THINNED, Facts, choose
+from ckstore.engine.retain.policy import Keep
+from ckstore.engine.retain.room import Room
 from ckstore.format import envelope
 from ckstore.format.names import MANIFEST, PACK
 from ckstore.format.records import EMPTY, Entry, ObjectRef

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ckstore
-from ckstore.engine import gc
-from ckstore.engine.gc import Waiting
-from ckstore.engine.upkeep import Upkeep
+from ckstore.engine.gc import collector
+from ckstore.engine.gc.collector import Waiting
+from ckstore.engine.gc.upkeep import Upkeep
 from ckstore.format import closure
 from tests.support.paths import IN_MEMORY
 from tests.support.states import assert_same, strays
@@ -63,11 +63,11 @@ def test_every_checkpoint_survives_what_is_moved(rounds, dead_share):
         known: dict[str, Any] = {}
         for saves, gone, thins in rounds:
             one_round(store, known, saves, gone, thins)
-            report = gc.collect(store._session, Waiting(0), Upkeep(dead_share=dead_share))
+            report = collector.collect(store._session, Waiting(0), Upkeep(dead_share=dead_share))
             assert (report.unmovable, report.stopped, strays(store)) == ([], "", set())
             assert [ck.id for ck in store.checkpoints()] == list(known)
             for checkpoint, saved in known.items():
                 assert_same(store.load(checkpoint), saved)
             assert store.verify("data").ok
-            again = gc.collect(store._session, Waiting(0), Upkeep(dead_share=dead_share))
+            again = collector.collect(store._session, Waiting(0), Upkeep(dead_share=dead_share))
             assert again.deleted_objects == 0

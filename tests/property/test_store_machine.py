@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import ckstore
-from ckstore.engine import catalog, gc
-from ckstore.engine.gc import Waiting
-from ckstore.engine.upkeep import Upkeep
+from ckstore.engine import catalog
+from ckstore.engine.gc import collector
+from ckstore.engine.gc.collector import Waiting
+from ckstore.engine.gc.upkeep import Upkeep
 from ckstore.store import segments
 from tests.property.machine_states import Known, changed, fresh
 from tests.support.paths import IN_MEMORY
@@ -125,7 +126,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def gc_that_moves_all_it_can(self) -> None:
-        report = gc.collect(self.store._session, Waiting(0), Upkeep(dead_share=0.001, everywhere=True))
+        report = collector.collect(self.store._session, Waiting(0), Upkeep(dead_share=0.001, everywhere=True))
         assert (report.unmovable, report.stopped, strays(self.store)) == ([], "", set())
 
     @rule()

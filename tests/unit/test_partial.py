@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 import ckstore
-from ckstore.engine import intact
+from ckstore.engine.health import intact
 from ckstore.engine.restore import load as table_of
 from tests.support.paths import fast_path
 from tests.support.states import assert_same

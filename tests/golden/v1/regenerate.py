@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import ckstore
-from ckstore.engine import trim
+from ckstore.engine.gc import trim
 from ckstore.format.frame import CODEC_NAMES
 from tests.golden.v1.content import CHUNK, N_TINY, describe, digest, numpy_state, torch_state
 

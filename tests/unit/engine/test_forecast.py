@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ckstore
-from ckstore.engine.relocate import chunk_ids
+from ckstore.engine.gc.relocate import chunk_ids
 from ckstore.format.closure import Row
 from tests.support.packs import rows_of
 from tests.unit.engine.states import CHUNK, drifting

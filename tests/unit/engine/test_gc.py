@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import ckstore
-from ckstore.engine import reach, trim
+from ckstore.engine import reach
+from ckstore.engine.gc import trim
 from ckstore.format.names import DIRECTORY
 from ckstore.store.reserve import RESERVE
 from tests.unit.engine.states import CHUNK, assert_same, drifting

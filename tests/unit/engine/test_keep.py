@@ -10,7 +10,8 @@ import pytest
 
 import ckstore
 from ckstore import Keep
-from ckstore.engine import catalog, keep
+from ckstore.engine import catalog
+from ckstore.engine.retain import keep
 from ckstore.store import packs
 from tests.support.states import CHUNK, assert_same, keys, state_of, strays
 from unit.engine.keeping import fill, n_bytes, reasons, steps

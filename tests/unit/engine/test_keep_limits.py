@@ -9,7 +9,7 @@ import pytest
 
 import ckstore
 from ckstore import Keep
-from ckstore.engine import sound
+from ckstore.engine.retain import sound
 from tests.support.states import CHUNK, assert_same, keys, state_of
 from unit.engine.keeping import fill, flip, reasons, steps
 

@@ -9,8 +9,8 @@ import pytest
 
 import ckstore
 from ckstore.codec.chunk import Encoded
-from ckstore.engine import frames, rebase
-from ckstore.engine.frames import Frames
+from ckstore.engine.gc import frames, rebase
+from ckstore.engine.gc.frames import Frames
 from ckstore.format import closure
 from ckstore.format.frame import RAW
 from ckstore.store import reserve

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import ckstore
-from ckstore.engine import gc, repack
-from ckstore.engine.gc import Waiting
-from ckstore.engine.upkeep import Upkeep
+from ckstore.engine.gc import collector, repack
+from ckstore.engine.gc.collector import Waiting
+from ckstore.engine.gc.upkeep import Upkeep
 from ckstore.format import closure, frame, pack
 from tests.support.packs import frame_bytes, no_room_in, overwrite, pack_names, rows_of, spoil
 from tests.support.states import strays
@@ -40,7 +40,7 @@ def half_dead(store):
 
 def aggressive(store: ckstore.Store, **how: Any) -> Any:
     """A gc that moves for the least bit of room."""
-    return gc.collect(store._session, Waiting(0), Upkeep(**{"dead_share": 0.01, **how}))
+    return collector.collect(store._session, Waiting(0), Upkeep(**{"dead_share": 0.01, **how}))
 
 
 def test_the_live_half_of_a_pack_moves_and_the_pack_goes(half_dead):

@@ -13,13 +13,13 @@ from itertools import chain
 from blake3 import blake3
 from msgspec.structs import astuple
 
-from ckstore.engine import touched, verify_packs
 from ckstore.engine.decode import Decoder, row_name
-from ckstore.engine.found import WHOLE, Found
+from ckstore.engine.health import touched, verify_packs
+from ckstore.engine.health.found import WHOLE, Found
+from ckstore.engine.health.verify_packs import Spoilt
 from ckstore.engine.parent import load_closure, load_manifest
 from ckstore.engine.reach import ref_of
 from ckstore.engine.session import Session
-from ckstore.engine.verify_packs import Spoilt
 from ckstore.errors import UNREADABLE, CkError, IntegrityError, UnsupportedError
 from ckstore.format import closure, envelope
 from ckstore.format.closure import Row

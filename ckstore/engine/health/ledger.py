@@ -17,9 +17,9 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from ckstore.engine.checkpoint import DROPPED
+from ckstore.engine.health.survey import Survey
 from ckstore.engine.parent import load_manifest
-from ckstore.engine.survey import Survey
-from ckstore.engine.thin import CHECKPOINT
+from ckstore.engine.retain.thin import CHECKPOINT
 from ckstore.errors import CorruptError
 from ckstore.format import envelope
 from ckstore.format.manifest import Table

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ckstore.engine import frames
-from ckstore.engine.frames import Frames, Keys, KeySet, Numbers, pack_of
+from ckstore.engine.gc import frames
+from ckstore.engine.gc.frames import Frames, Keys, KeySet, Numbers, pack_of
+from ckstore.engine.gc.uses import Uses
 from ckstore.engine.reach import Object
-from ckstore.engine.uses import Uses
 from ckstore.errors import UNREADABLE, UnsupportedError
 from ckstore.format.names import CLOSURE, MANIFEST, writer_of
 from ckstore.format.records import Entry

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ckstore.engine.found import Found
+from ckstore.engine.health.found import Found
+from ckstore.engine.health.survey import survey
 from ckstore.engine.reports import VerifyReport
 from ckstore.engine.session import Session
-from ckstore.engine.survey import survey
 from ckstore.errors import CkError, CorruptError, UsageError
 from ckstore.store.repository import Repository
 

@@ -12,14 +12,14 @@ Damaged files stay where they are until nothing names them and a gc removes them
 
 from __future__ import annotations
 
-from ckstore.engine import plan as planning
-from ckstore.engine import rewrite
-from ckstore.engine.found import WHOLE
-from ckstore.engine.plan import Plan
+from ckstore.engine.health import plan as planning
+from ckstore.engine.health import rewrite
+from ckstore.engine.health.found import WHOLE
+from ckstore.engine.health.plan import Plan
+from ckstore.engine.health.verify import LOOKS
 from ckstore.engine.reach import ref_of
 from ckstore.engine.reports import Loss, Remedy, RepairReport
 from ckstore.engine.session import Session
-from ckstore.engine.verify import LOOKS
 from ckstore.store.fs import LocalFs
 from ckstore.store.repository import Repository
 from ckstore.store.salvage import SalvagedRoots

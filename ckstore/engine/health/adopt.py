@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterable
 from blake3 import blake3
 
 from ckstore.engine.decode import Decoder
-from ckstore.engine.scan import Place, Scan
+from ckstore.engine.health.scan import Place, Scan
 from ckstore.errors import CorruptError
 from ckstore.format.closure import MAX_WORK, Row
 from ckstore.format.frame import MAX_DEPTH

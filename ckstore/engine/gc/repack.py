@@ -22,14 +22,14 @@ import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
 
-from ckstore.engine import uses
 from ckstore.engine.decode import Decoder, row_name
-from ckstore.engine.frames import OFFSET_BITS, KeySet, Numbers, PackNumbers, pack_of
+from ckstore.engine.gc import uses
+from ckstore.engine.gc.frames import OFFSET_BITS, KeySet, Numbers, PackNumbers, pack_of
+from ckstore.engine.gc.relocate import Relocation, place_of
+from ckstore.engine.gc.upkeep import Progress, Tended, Upkeep
+from ckstore.engine.gc.uses import Uses
 from ckstore.engine.parent import load_closure
-from ckstore.engine.relocate import Relocation, place_of
 from ckstore.engine.session import Session
-from ckstore.engine.upkeep import Progress, Tended, Upkeep
-from ckstore.engine.uses import Uses
 from ckstore.errors import UNREADABLE, CkError, UnsupportedError
 from ckstore.format import closure
 from ckstore.format.closure import Row

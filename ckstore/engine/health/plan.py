@@ -6,15 +6,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ckstore.engine import reach, verify_packs
-from ckstore.engine.adopt import Sound, sound
-from ckstore.engine.found import Found
-from ckstore.engine.ledger import Recovered, recover
-from ckstore.engine.mend import Case, Mended, examine, mend
+from ckstore.engine import reach
+from ckstore.engine.health import verify_packs
+from ckstore.engine.health.adopt import Sound, sound
+from ckstore.engine.health.found import Found
+from ckstore.engine.health.ledger import Recovered, recover
+from ckstore.engine.health.mend import Case, Mended, examine, mend
+from ckstore.engine.health.scan import Place, Scan
+from ckstore.engine.health.survey import Survey, survey
 from ckstore.engine.parent import load_manifest
-from ckstore.engine.scan import Place, Scan
 from ckstore.engine.session import Session
-from ckstore.engine.survey import Survey, survey
 from ckstore.errors import UNREADABLE, CorruptError, MissingObjectError, StorageError
 from ckstore.format.names import DIRECTORY, PACK, epoch_of, writer_of
 from ckstore.format.records import CatalogRef, Entry, ObjectRef, Root

@@ -20,16 +20,16 @@ from blake3 import blake3
 from ckstore._native import kernels
 from ckstore.codec import scratch
 from ckstore.codec.chunk import decode_into, encode
-from ckstore.engine import frames, support, uses
 from ckstore.engine.decode import Decoder, row_name
-from ckstore.engine.frames import Keys, Numbers
+from ckstore.engine.gc import frames, support, uses
+from ckstore.engine.gc.frames import Keys, Numbers
+from ckstore.engine.gc.relocate import Relocation
+from ckstore.engine.gc.support import Groups
+from ckstore.engine.gc.upkeep import Progress, Tended, Upkeep
+from ckstore.engine.gc.uses import Uses
 from ckstore.engine.parent import load_closure, load_manifest
 from ckstore.engine.reach import Object
-from ckstore.engine.relocate import Relocation
 from ckstore.engine.session import Session
-from ckstore.engine.support import Groups
-from ckstore.engine.upkeep import Progress, Tended, Upkeep
-from ckstore.engine.uses import Uses
 from ckstore.errors import UNREADABLE, CkError, UnsupportedError
 from ckstore.format.closure import Row
 from ckstore.format.frame import Frame

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from ckstore.engine.checkpoint import dropped
-from ckstore.engine.policy import Keep
+from ckstore.engine.retain.policy import Keep
 from ckstore.format.records import Entry
 
 Reasons = dict[bytes, list[str]]

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ckstore.engine import rules
-from ckstore.engine.policy import Keep
 from ckstore.engine.reach import Object, ref_of
 from ckstore.engine.reports import KeepReport, Kept
-from ckstore.engine.room import Room
-from ckstore.engine.rules import Reasons
+from ckstore.engine.retain import rules
+from ckstore.engine.retain.policy import Keep
+from ckstore.engine.retain.room import Room
+from ckstore.engine.retain.rules import Reasons
 from ckstore.errors import CorruptError
 from ckstore.format.records import Entry
 

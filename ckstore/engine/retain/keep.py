@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from ckstore.engine import catalog, rest, room, sound, thin
-from ckstore.engine.choice import DELETED, KEPT, THINNED, Choice, Facts, choose
-from ckstore.engine.policy import Keep
+from ckstore.engine import catalog
 from ckstore.engine.reach import Object, ref_of
 from ckstore.engine.reports import KeepReport
+from ckstore.engine.retain import rest, room, sound, thin
+from ckstore.engine.retain.choice import DELETED, KEPT, THINNED, Choice, Facts, choose
+from ckstore.engine.retain.policy import Keep
+from ckstore.engine.retain.thin import Thinned
 from ckstore.engine.session import Session
-from ckstore.engine.thin import Thinned
 from ckstore.errors import ConflictError, CorruptError, NotFoundError, StorageError, UsageError, WriterExpired
 from ckstore.format.records import Entry, ObjectRef, Root
 from ckstore.store.repository import Repository

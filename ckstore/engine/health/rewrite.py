@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from ckstore.engine import catalog
-from ckstore.engine.mend import Mended
-from ckstore.engine.plan import Plan
+from ckstore.engine.health.mend import Mended
+from ckstore.engine.health.plan import Plan
 from ckstore.engine.republish import put_closure
-from ckstore.engine.thin import CHECKPOINT
+from ckstore.engine.retain.thin import CHECKPOINT
 from ckstore.errors import WriterExpired
 from ckstore.format import envelope, manifest
 from ckstore.format.closure import Row

@@ -15,12 +15,13 @@ from typing import Any
 
 import msgspec
 
-from ckstore.engine import catalog, reach, rest, room, selection
+from ckstore.engine import catalog, reach, selection
 from ckstore.engine.checkpoint import DROPPED, dropped
 from ckstore.engine.closures import holders
 from ckstore.engine.reports import ThinReport
 from ckstore.engine.republish import put_closure, republish
-from ckstore.engine.rest import Rest
+from ckstore.engine.retain import rest, room
+from ckstore.engine.retain.rest import Rest
 from ckstore.engine.session import Session
 from ckstore.errors import UNREADABLE, CheckpointNotFound, UsageError, WriterExpired
 from ckstore.format import envelope, manifest

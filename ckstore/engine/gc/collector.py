@@ -12,14 +12,15 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from ckstore.engine import reach, trim
-from ckstore.engine.garbage import dead_of, no_more_held, path_of, sizes_of
+from ckstore.engine import reach
+from ckstore.engine.gc import trim
+from ckstore.engine.gc.garbage import dead_of, no_more_held, path_of, sizes_of
+from ckstore.engine.gc.tend import NO_ROOM, tend
+from ckstore.engine.gc.unlist import unlist
+from ckstore.engine.gc.upkeep import USUAL, Progress, Tended, Upkeep, silent
 from ckstore.engine.reach import Object
 from ckstore.engine.reports import GcReport
 from ckstore.engine.session import Session
-from ckstore.engine.tend import NO_ROOM, tend
-from ckstore.engine.unlist import unlist
-from ckstore.engine.upkeep import USUAL, Progress, Tended, Upkeep, silent
 from ckstore.errors import StorageError, UsageError
 from ckstore.format.names import DIRECTORY, PACK, ROOT, TEMPORARIES, epoch_of
 from ckstore.format.records import Condemned, Root

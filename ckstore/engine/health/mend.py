@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ckstore.engine import touched
-from ckstore.engine.adopt import Sound
-from ckstore.engine.scan import Place
-from ckstore.engine.survey import Survey
+from ckstore.engine.health import touched
+from ckstore.engine.health.adopt import Sound
+from ckstore.engine.health.scan import Place
+from ckstore.engine.health.survey import Survey
 from ckstore.format.closure import Row
 from ckstore.format.manifest import Table
 from ckstore.format.records import Entry, PageRef, TensorRow

@@ -6,10 +6,10 @@ import errno
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from ckstore.engine import rebase, repack, support
+from ckstore.engine.gc import rebase, repack, support
+from ckstore.engine.gc.upkeep import Progress, Tended, Upkeep
 from ckstore.engine.reach import Object
 from ckstore.engine.session import Session
-from ckstore.engine.upkeep import Progress, Tended, Upkeep
 from ckstore.errors import StorageError
 from ckstore.store.writer import until_not_expired
 

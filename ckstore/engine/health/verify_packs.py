@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from ckstore.engine.found import Found
+from ckstore.engine.health.found import Found
 from ckstore.errors import CkError, IntegrityError, MissingObjectError, StorageError
 from ckstore.format import frame, pack
 from ckstore.format.closure import Row

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from ckstore.engine import frames, garbage, rebase, repack, support, uses
-from ckstore.engine.frames import Frames, Keys, KeySet, Numbers
+from ckstore.engine.gc import frames, garbage, rebase, repack, support, uses
+from ckstore.engine.gc.frames import Frames, Keys, KeySet, Numbers
+from ckstore.engine.gc.upkeep import USUAL, Progress, Upkeep, silent
+from ckstore.engine.gc.uses import Uses
 from ckstore.engine.reach import Object, ref_of
 from ckstore.engine.reports import CheckpointPlan, GcReport
 from ckstore.engine.session import Session
-from ckstore.engine.upkeep import USUAL, Progress, Upkeep, silent
-from ckstore.engine.uses import Uses
 from ckstore.errors import UNREADABLE, MissingObjectError, UnsupportedError
 from ckstore.format.names import CLOSURE, DIRECTORY, MANIFEST
 from ckstore.format.records import Entry, Root

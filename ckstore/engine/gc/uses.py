@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ckstore.engine import catalog
-from ckstore.engine.frames import Numbers, PackNumbers
+from ckstore.engine.gc.frames import Numbers, PackNumbers
 from ckstore.format.names import DIRECTORY, PACK
 from ckstore.format.records import Entry, Root
 from ckstore.store.repository import Repository
