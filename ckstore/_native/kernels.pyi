@@ -27,6 +27,8 @@ def delta_split(
     is_float: bool,
     symbols: WriteableBuffer,
     bits: WriteableBuffer,
+    origin: int | None = None,
+    mantissa: int = 0,
 ) -> int: ...
 def delta_merge(
     symbols: ReadableBuffer,
@@ -35,7 +37,34 @@ def delta_merge(
     width: int,
     is_float: bool,
     dst: WriteableBuffer,
+    origin: int | None = None,
+    mantissa: int = 0,
 ) -> bool: ...
+
+ORIGIN_WORK: int
+
+def delta_origin(
+    src: ReadableBuffer,
+    base: ReadableBuffer,
+    width: int,
+    mantissa: int,
+    x_log_x: ReadableBuffer,
+    work: WriteableBuffer,
+) -> tuple[int, float]: ...
+
+PREDICT_LINEAR: int
+PREDICT_ADAM: int
+PREDICT_SECOND: int
+
+def predict(
+    kind: int,
+    bases: Sequence[ReadableBuffer],
+    dtypes: Sequence[int],
+    coefficients: Sequence[float],
+    masked: bool,
+    out_dtype: int,
+    out: WriteableBuffer,
+) -> None: ...
 def round_floats(src: ReadableBuffer, kind: int, dst: WriteableBuffer) -> None: ...
 def is_constant(src: ReadableBuffer, width: int) -> bool: ...
 def equal(one: ReadableBuffer, other: ReadableBuffer) -> bool: ...

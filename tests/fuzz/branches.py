@@ -18,13 +18,15 @@ from tests.fuzz import native
 
 DECODERS = re.compile(
     r"ck_(?P<stem>huffman_get_lengths|huffman_code|huffman_split|huffman_decode|decode_block|merge_node|ones|join"
-    r"|join_rest|shuffled|delta_merge|lengths|fetch|rebuild|sparse_merge|spread|merge|merge_block)"
+    r"|join_rest|shuffled|delta_merge|lengths|fetch|fetch_block|most_low|rebuild|sparse_merge|spread|merge|merge_block"
+    r"|recentred_merge|recentred_lengths|recentred_rebuild|predict|predictable|predict_blocks|linear|adam|second|mask|widen"
+    r"|widen_as|narrow_single|narrow_as)"
     r"(_(?P<variant>scalar|avx2|avx512))?(?P<width>_\d+)?"
 )
 """The functions that stored bytes go through."""
 
 # Inlined, a function would have counts for each of its callers; the compiler's own headers spell it otherwise.
-_FLAGS = ["-std=c11", "-O0", "-w", "-ffp-contract=off", "--coverage", "-Dalways_inline=noinline"]
+_FLAGS = ["-std=c11", "-O0", "-w", "-ffp-contract=off", "-fno-math-errno", "--coverage", "-Dalways_inline=noinline"]
 
 
 class Branch(NamedTuple):
@@ -70,7 +72,9 @@ def functions(out: Path) -> set[str]:
 def _lines(out: Path) -> Iterator[dict[str, Any]]:
     """gcov's lines of all C sources, each for each function that it is part of."""
     counts = sorted(path.name for path in out.glob("*.gcda"))
-    subprocess.run(["gcov", "--branch-probabilities", "--json-format", *counts], cwd=out, check=True, capture_output=True)
+    subprocess.run(
+        ["gcov", "--branch-probabilities", "--json-format", *counts], cwd=out, check=True, capture_output=True
+    )
     for path in sorted(out.glob("*.gcov.json.gz")):
         for file in json.loads(gzip.decompress(path.read_bytes()))["files"]:
             where = Path(file["file"])

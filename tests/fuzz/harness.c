@@ -99,36 +99,7 @@ static outcome huffman_lengths(const ck_kernels *k, input in) {
     return (outcome){used, room(0), 0};
 }
 
-static outcome delta_merge(const ck_kernels *k, input in) {
-    unsigned width = take_width(&in);
-    int is_float = take(&in) & 1;
-    size_t n = take_count(&in);
-    uint8_t *symbols = take_bytes(&in, n), *base = take_bytes(&in, n * width), *bits = copy(in.data, in.n);
-    uint8_t *out = room(n * width);
-    size_t answer = n ? k->delta_merge(symbols, bits, in.n, base, n, width, is_float, out) : 0;
-    free(symbols);
-    free(base);
-    free(bits);
-    return (outcome){answer, out, n * width};
-}
-
-static outcome delta_round_trip(const ck_kernels *k, input in) {
-    unsigned width = take_width(&in);
-    int is_float = take(&in) & 1;
-    size_t n = in.n / (2 * width), used = 0;
-    uint8_t *src = take_bytes(&in, n * width), *base = take_bytes(&in, n * width), *symbols = room(n);
-    uint8_t *bits = room(n * width + CK_BITS_SLACK), *back = room(n * width);
-    if (n) used = k->delta_split(src, base, n, width, is_float, symbols, bits);
-    uint8_t *exact = copy(bits, used);
-    need(!n || k->delta_merge(symbols, exact, used, base, n, width, is_float, back) == used, "delta: its own bits are refused");
-    need(memcmp(src, back, n * width) == 0, "delta: other elements come back");
-    free(src);
-    free(base);
-    free(bits);
-    free(exact);
-    free(back);
-    return (outcome){used, symbols, n};
-}
+#include "differences.h"
 
 static outcome sparse_merge(const ck_kernels *k, input in) {
     unsigned width = take_width(&in);
@@ -201,6 +172,7 @@ static outcome other_widths(const ck_kernels *k, input in) {
     if (width == 1 || width == 2 || width == 4 || width == 8) width = 3;
     k->merge(planes, NULL, 8, width, 0, out);
     need(k->delta_merge(none, none, 0, none, 8, width, 0, out) == CK_FAILED, "delta_merge takes any width");
+    need(k->recentred_merge(none, none, 0, none, 8, width, 7, 0, out) == CK_FAILED, "recentred_merge takes any width");
     need(k->sparse_merge(none, none, 0, 8, width, 0, out) == CK_FAILED, "sparse_merge takes any width");
     for (size_t i = 0; i < 64; i++) need(out[i] == 0xa5, "something was written for a width that is none");
     return (outcome){width, out, 64};
@@ -215,6 +187,9 @@ static const struct {
     {"huffman_lengths", huffman_lengths},
     {"delta_merge", delta_merge},
     {"delta_round_trip", delta_round_trip},
+    {"recentred_merge", recentred_merge},
+    {"recentred_round_trip", recentred_round_trip},
+    {"predict", predict},
     {"sparse_merge", sparse_merge},
     {"sparse_round_trip", sparse_round_trip},
     {"merge", merge},

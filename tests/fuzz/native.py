@@ -23,6 +23,9 @@ TARGETS = {
     "huffman_lengths": 300,
     "delta_merge": 4096,
     "delta_round_trip": 2048,
+    "recentred_merge": 4096,
+    "recentred_round_trip": 2048,
+    "predict": 4096,
     "sparse_merge": 4096,
     "sparse_round_trip": 2048,
     "merge": 4608,
@@ -32,7 +35,8 @@ TARGETS = {
 }
 """The functions of harness.c, and how many bytes an input may have."""
 
-_FLAGS = ["-std=c11", "-g", "-O1", "-fno-omit-frame-pointer", "-ffp-contract=off", "-fno-sanitize-recover=undefined"]
+_FLAGS = ["-std=c11", "-g", "-O1", "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined"]
+_FLAGS += ["-ffp-contract=off", "-fno-math-errno"]
 
 
 class CannotBuild(Exception):

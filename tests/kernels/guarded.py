@@ -49,6 +49,32 @@ def _huffman_blocks(rng: random.Random, n: int) -> bytes:
     return bytes(stored[: rng.choice((len(stored), rng.randrange(len(stored)) + 1))])
 
 
+def _recentred(rng: random.Random, n: int, at_end: bool) -> None:
+    """Hostile symbols, then honest ones; an origin and mantissa that suit the base, or do not."""
+    width, mantissa = rng.choice(((2, 7), (2, 10), (4, 23), (8, 52)))
+    origin = rng.choice((-32768, 0, 110, 1 << (8 * width - 2 - mantissa), 32767))
+    base, out = guarded(rng.randbytes(n * width), at_end), guarded(bytes(n * width), at_end)
+    symbols = bytes(rng.randrange(rng.choice((8, 248, 256))) for _ in range(n))
+    bits = guarded(rng.randbytes(rng.choice((0, n, n * width))), at_end)
+    kernels.delta_merge(guarded(symbols, at_end), bits, base, width, True, out, origin, mantissa)
+    coded, room = guarded(bytes(n), at_end), guarded(bytes(n * width + kernels.BITS_SLACK), at_end)
+    used = kernels.delta_split(out, base, width, True, coded, room, origin, mantissa)
+    stored = guarded(room[:used].tobytes(), at_end)
+    assert kernels.delta_merge(coded, stored, base, width, True, out, origin, mantissa)
+    work = np.empty(kernels.ORIGIN_WORK, np.uint8)
+    kernels.delta_origin(out, base, width, mantissa, np.zeros(n + 1, np.uint32), work)
+
+
+def _predicted(rng: random.Random, n: int, at_end: bool) -> None:
+    kind, n_bases, n_coefficients = rng.choice(((1, 1, 1), (1, 4, 4), (2, 3, 5), (2, 4, 5), (3, 3, 3)))
+    dtypes = [rng.randrange(3) for _ in range(n_bases)]
+    bases = [guarded(rng.randbytes(n * (2 if dtype else 4)), at_end) for dtype in dtypes]
+    coefficients = [rng.choice((0.0, 1.0, -1e-3, float("inf"))) for _ in range(n_coefficients)]
+    out_dtype, masked = rng.randrange(3), (kind, n_bases) in ((2, 4), (3, 3)) and rng.random() < 0.5
+    out = guarded(bytes(n * (2 if out_dtype else 4)), at_end)
+    kernels.predict(kind, bases, dtypes, coefficients, masked, out_dtype, out)
+
+
 def decode_anything(rng: random.Random, at_end: bool) -> None:
     """One hostile call of each decoder, and one honest call of each encoder."""
     width, n = rng.choice(WIDTHS), rng.choice((1, 2, 7, 8, 9, 63, 255, 256, 257, 511, 700))
@@ -58,6 +84,8 @@ def decode_anything(rng: random.Random, at_end: bool) -> None:
     symbols, room = guarded(bytes(n), at_end), guarded(bytes(n * width + kernels.BITS_SLACK), at_end)
     used = kernels.delta_split(out, base, width, True, symbols, room)
     assert kernels.delta_merge(symbols, guarded(room[:used].tobytes(), at_end), base, width, True, out)
+    _recentred(rng, n, at_end)
+    _predicted(rng, n, at_end)
     bitmap = guarded(rng.randbytes((n + 7) // 8), at_end)
     values = guarded(rng.randbytes(rng.randrange(n + 1) * width), at_end)
     kernels.sparse_merge(bitmap, values, width, 5, out)

@@ -46,6 +46,20 @@ def _delta() -> bytes:
     return back.tobytes()
 
 
+def _recentred() -> bytes:
+    symbols, bits, back = _room(600), _room(2400 + kernels.BITS_SLACK), _room(2400)
+    origin, _ = kernels.delta_origin(ONE, TWO, 4, 23, np.zeros(601, np.uint32), _room(kernels.ORIGIN_WORK))
+    used = kernels.delta_split(ONE, TWO, 4, True, symbols, bits, origin, 23)
+    assert kernels.delta_merge(symbols, bits[:used], TWO, 4, True, back, origin, 23)
+    return back.tobytes()
+
+
+def _predict() -> bytes:
+    out = _room(1200)
+    kernels.predict(kernels.PREDICT_ADAM, [ONE, TWO, ONE, TWO], [0] * 4, [1.0, 0.5, 0.5, 1.0, 1e-8], True, 1, out)
+    return out.tobytes()
+
+
 def _planes() -> bytes:
     planes, back = _room(2400), _room(2400)
     kernels.split(ONE, 4, True, planes, TWO)
@@ -100,7 +114,8 @@ def _frame() -> bytes:
 
 
 WORK: dict[str, Callable[[], bytes]] = {
-    "huffman": _huffman, "delta": _delta, "planes": _planes, "sparse": _sparse, "scan": _scan, "frame": _frame,
+    "huffman": _huffman, "delta": _delta, "recentred": _recentred, "predict": _predict, "planes": _planes,
+    "sparse": _sparse, "scan": _scan, "frame": _frame,
     "chunk": _codec(False), "chunk with a base": _codec(True),
     **{case.name: _golden(case) for case in sorted(GOLDEN.iterdir()) if (case / "case.json").exists()},
 }  # fmt: skip
