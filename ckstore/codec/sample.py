@@ -5,8 +5,10 @@ from __future__ import annotations
 from math import log, log2
 
 import numpy as np
+import numpy.typing as npt
 
 from ckstore._native import kernels
+from ckstore.codec import scratch
 from ckstore.codec.entropy import Stats
 from ckstore.codec.scratch import Bytes
 
@@ -17,15 +19,31 @@ _WHOLE = 4 * _RUN * _RUNS
 """Up to so many elements a sample is everything."""
 _X_LOG_X = np.arange(_WHOLE + 1) * np.log2(np.maximum(np.arange(_WHOLE + 1), 1))
 
+_WHOLE_X_LOG_X = np.rint(256 * _X_LOG_X).astype(np.uint32)
+
 
 def take(data: Bytes, width: int) -> Bytes:
     """Runs of 64 elements of `width` bytes at even distances; all of a short chunk."""
     n = len(data) // width
     if n <= _WHOLE:
         return data
-    stride = ((n - _RUN) // _RUNS | 1) * width
-    rows = min(_RUNS, len(data) // stride)
-    return np.ascontiguousarray(data[: rows * stride].reshape(rows, stride)[:, : _RUN * width]).reshape(-1)
+    stride, rows = _runs(n)
+    runs = data[: rows * stride * width].reshape(rows, stride * width)[:, : _RUN * width]
+    return np.ascontiguousarray(runs).reshape(-1)
+
+
+def positions(n: int) -> npt.NDArray[np.int64]:
+    """Which of n elements a sample holds, in order."""
+    if n <= _WHOLE:
+        return np.arange(n)
+    stride, rows = _runs(n)
+    return (np.arange(rows)[:, None] * stride + np.arange(_RUN)).reshape(-1)
+
+
+def _runs(n: int) -> tuple[int, int]:
+    """Distance from run to run, in elements, and their number."""
+    stride = (n - _RUN) // _RUNS | 1
+    return stride, min(_RUNS, n // stride)
 
 
 def profile(data: Bytes, parts: int) -> tuple[Stats, ...]:
@@ -42,3 +60,9 @@ def profile(data: Bytes, parts: int) -> tuple[Stats, ...]:
         Stats(log2(n) - weighted[p] / n + max(distinct[p] - 1, 0) * missing, modes[p], int(counts[p, modes[p]]) / n)
         for p in range(parts)
     )
+
+
+def origin(sample: Bytes, base: Bytes, width: int, mantissa: int) -> tuple[int, float]:
+    """The origin with which recentred differences of a sample cost least, and the bits an element they cost then."""
+    work = scratch.buffer("origin", kernels.ORIGIN_WORK)
+    return kernels.delta_origin(sample, base, width, mantissa, _WHOLE_X_LOG_X, work)

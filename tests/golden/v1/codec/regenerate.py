@@ -3,7 +3,7 @@
     python tests/golden/v1/codec/regenerate.py
 
 A case is a folder: case.json (what it shows, codec, parameters in hex, number of bases), raw.bin (the chunk),
-payload.bin, base0.bin. Frames of a released version decode for ever, so a case is never removed or rewritten.
+payload.bin, base0.bin and so on. Frames of a released version decode for ever, so a case is never removed or rewritten.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import predictions
 
 from ckstore.codec import delta, entropy, planes
 from ckstore.codec.chunk import Reference, encode
@@ -150,6 +151,13 @@ def _round(narrow: str, wide: str) -> Case:
         with np.errstate(over="ignore"):
             raw = master.astype(narrow).tobytes()
     return _chosen(f"{wide} rounded to {narrow}", raw, narrow, (ROLE_MASTER, wide, master.tobytes()))
+
+
+def _imported(make: Callable[[], predictions.Made]) -> Callable[[], Case]:
+    return lambda: Case(*make())
+
+
+MAKERS |= {name: _imported(make) for name, make in predictions.MAKERS.items()}
 
 
 def write(folder: Path, case: Case) -> None:
