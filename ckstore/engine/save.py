@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ckstore.engine import catalog, chunking
+from ckstore.engine import catalog, chunking, companions, nearest
 from ckstore.engine.closures import ClosureBuilder, holders
 from ckstore.engine.encode import Encoder, Outcome, job_bytes
+from ckstore.engine.hyper import Settings
 from ckstore.engine.labels import Intent
+from ckstore.engine.lookup import Lookup
 from ckstore.engine.parent import Parent
 from ckstore.engine.session import Session
 from ckstore.errors import UNREADABLE, UsageError
@@ -53,11 +55,14 @@ def _attempt(session: Session, state: Sequence[StateRow], intent: Intent) -> Ent
         catalog.check_free(session.repo, writer.root, intent.tags)
         step = _step(session, writer.root, intent)
         views = [row for row in state if isinstance(row, TensorView)]
-        base, parent = _parent(session, writer.root, intent)
+        base, parent = _parent(session, writer.root, intent, views)
         session.bases.keep_only(parent.row_of.__contains__)
-        encoder = Encoder(session, writer.root, parent, frozenset(session.repo.segments.live_packs(writer.root)))
-        settled = chunking.settled(views, parent, encoder.holds)
-        jobs = chunking.jobs(views, writer.root.chunk_elements, settled)
+        live_packs = frozenset(session.repo.segments.live_packs(writer.root))
+        lookup = Lookup(session.repo, writer.root, parent, live_packs)
+        encoder = Encoder(session, writer.root, parent, lookup)
+        settled = chunking.settled(views, parent, lookup.holds)
+        families = companions.find(views, Settings(state, parent))
+        jobs = chunking.jobs(views, families, writer.root.chunk_elements, settled, intent.weights_alone)
         builder, packs = ClosureBuilder(parent), writer.packs()
         columns = [_Columns() for _ in views]
         for outcomes in session.map(encoder.run, jobs, job_bytes):
@@ -76,15 +81,17 @@ def _attempt(session: Session, state: Sequence[StateRow], intent: Intent) -> Ent
     return saved
 
 
-def _parent(session: Session, root: Root, intent: Intent) -> tuple[Entry | None, Parent]:
+def _parent(session: Session, root: Root, intent: Intent, views: Sequence[TensorView]) -> tuple[Entry | None, Parent]:
     if intent.parent is None:
         return None, Parent()
     if intent.parent != "auto":
         entry = catalog.resolve(session.repo, root, intent.parent)
         return entry, session.parent(entry)
     newest = next((entry for entry in catalog.readable(session.repo, root) if entry.run == intent.run), None)
+    if newest is None:
+        return nearest.find(session, root, views) or (None, Parent())
     try:
-        return newest, session.parent(newest) if newest else Parent()
+        return newest, session.parent(newest)
     except UNREADABLE:
         return None, Parent()  # damage to an old checkpoint must not stop the training: this one stands alone
 

@@ -7,6 +7,8 @@ from fractions import Fraction
 
 import zstandard
 
+from tests.unit.format import stranger_predictions
+
 Stream = tuple[int, bytes]
 
 
@@ -20,6 +22,9 @@ def decode(codec: int, params: bytes, payload: bytes, bases: list[bytes], n: int
         return _planes(params, payload, bases[0] if codec == 4 else None, n)
     if codec == 3:
         return _differences(params, payload, bases[0], n)
+    if codec == 6:
+        prediction, shape = stranger_predictions.split(params)
+        return _differences(shape, payload, stranger_predictions.predicted(prediction, bases), n)
     assert codec == 5
     return _rounded(params[0], bases[0])
 
@@ -125,12 +130,14 @@ def _elements(data: bytes, width: int) -> list[int]:
 
 def _planes(params: bytes, payload: bytes, base: bytes | None, n_bytes: int) -> bytes:
     layout, width, flags, n_holes = params[:4]
-    assert (layout, flags & ~1) == (0, 0)
-    holes = _elements(params[4:], width)
+    assert (layout, flags & ~3) == (0, 0)
+    holes = _elements(params[4 : 4 + n_holes * width], width)
     counts = [n_bytes // width, *_elements(payload[: 4 * n_holes], 4)]
-    streams = _streams(payload[4 * n_holes :], n_holes + width)
+    streams = _streams(payload[4 * n_holes :], n_holes + width + (flags & 2))
     bitmaps = [_bits(_stream(streams[i], (counts[i] + 7) // 8), counts[i]) for i in range(n_holes)]
-    planes = [_stream(stream, counts[-1]) for stream in streams[n_holes:]]
+    planes = [_stream(stream, counts[-1]) for stream in streams[n_holes + (flags & 2) :]]
+    if flags & 2:
+        planes[-1] = _with_factors(planes[-1], *_elements(params[-8:], 4), streams[0], streams[1])
     left = [int.from_bytes(item, "little") for item in (bytes(column) for column in zip(*planes, strict=True))]
     if flags & 1:
         left = [x >> 1 | (x & 1) << (8 * width - 1) for x in left]
@@ -143,9 +150,18 @@ def _planes(params: bytes, payload: bytes, base: bytes | None, n_bytes: int) -> 
     return b"".join(x.to_bytes(width, "little") for x in left)
 
 
+def _with_factors(plane: bytes, columns: int, start: int, rows: Stream, others: Stream) -> bytes:
+    assert start < columns <= len(plane)
+    r = memoryview(_stream(rows, -(-(start + len(plane)) // columns))).cast("b")
+    f = memoryview(_stream(others, columns)).cast("b")
+    where = [divmod(start + i, columns) for i in range(len(plane))]
+    return bytes((x + (r[i] + f[j]) // 8) % 256 for x, (i, j) in zip(plane, where, strict=True))
+
+
 def _differences(params: bytes, payload: bytes, base: bytes, n_bytes: int) -> bytes:
     layout, width, flags = params
-    assert (layout, flags & ~1) == (0, 0)
+    assert (layout, flags & ~3) == (0, 0)
+    origin, mantissa, payload = (*struct.unpack("<hB", payload[:3]), payload[3:]) if flags & 2 else (0, 0, payload)
     word, e = 8 * width, {8: 6, 16: 3, 32: 2, 64: 1}[8 * width]
     (bits_tier, bits), symbols = _streams(payload, 2)
     assert bits_tier == 0
@@ -156,16 +172,30 @@ def _differences(params: bytes, payload: bytes, base: bytes, n_bytes: int) -> by
 
     for t, b in zip(_stream(symbols, n_bytes // width), _elements(base, width), strict=True):
         s, u = t % 2, t // 2
-        k = max(0, (u >> e) - 1)
-        assert k <= word - 2 - e
+        if flags & 2:
+            k, head = _recentred(u, (b & (1 << word - 1) - 1) >> mantissa, origin, word)
+        else:
+            k = max(0, (u >> e) - 1)
+            head = u - (k << e)
+            assert k <= word - 2 - e
         r = stream >> at & ((1 << k) - 1)
         at += k
-        g = ((u - (k << e)) << k) + r
+        g = (head << k) + r
         d = (1 << word) - 1 - g if s else g
         found.append(order((order(b) + d) % (1 << word)))
     assert len(bits) == (at + 7) // 8
     assert stream >> at == 0
     return b"".join(x.to_bytes(width, "little") for x in found)
+
+
+def _recentred(u: int, exponent: int, origin: int, word: int) -> tuple[int, int]:
+    """(k, what stands above the k low bits) of a class and its two leading bits."""
+    c, lead = u // 4, u % 4
+    if c in (0, 31):
+        return (min(word - 1, max(0, origin - exponent)) if c == 0 else word - 1), 0
+    length = c + origin - exponent
+    assert 0 <= length < word
+    return max(0, length - 3), lead if length < 3 else 4 + lead
 
 
 def _rounded(kind: int, base: bytes) -> bytes:
