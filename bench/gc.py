@@ -38,7 +38,8 @@ from ckstore.format.records import (
 )  # fmt: skip
 from ckstore.format.segment import Columns
 from ckstore.store.fs import LocalFs
-from ckstore.store.repository import Repository, Settings, initialize
+from ckstore.store.repository import Repository, initialize
+from ckstore.store.settings import Settings
 from ckstore.store.writer import Writer
 
 FRAME_BYTES = 700_000

@@ -19,9 +19,10 @@ from ckstore.engine.retain import keep, thin
 from ckstore.engine.retain.policy import Keep
 from ckstore.engine.session import Session
 from ckstore.errors import StoreNotFound, UsageError
-from ckstore.format.records import Entry, Root
+from ckstore.format.records import Entry
+from ckstore.store import settings as fixed
 from ckstore.store.fs import LocalFs
-from ckstore.store.repository import Repository, Settings, initialize
+from ckstore.store.repository import Repository, initialize
 
 
 def open(path: str | os.PathLike[str], create: bool = False, readonly: bool = False, **settings: int) -> Store:
@@ -40,36 +41,19 @@ def open(path: str | os.PathLike[str], create: bool = False, readonly: bool = Fa
         raise UsageError("readonly=True and create=True exclude each other")
     fs = LocalFs(where)
     if create:
-        initialize(fs, _settings(settings))
+        initialize(fs, fixed.of(settings))
     elif settings:
         raise UsageError(f"{', '.join(settings)}: settings are fixed when a store is made; use them with create=True")
     if not fs.exists(""):
         raise StoreNotFound(f"no ckstore store at {fs.root}; make one with `ckstore init {fs.root}`")
     store = Store(Session(Repository(fs, readonly)))
-    _compare(settings, store._session.repo.root(), fs.root)
+    fixed.compare(settings, store._session.repo.root(), fs.root)
     return store
 
 
 def repair(path: str | os.PathLike[str], dry_run: bool = True) -> reports.RepairReport:
     """As Store.repair(), also for a store that cannot be opened because its newest root is damaged."""
     return mending.repair(LocalFs(os.fspath(path)), dry_run)
-
-
-def _compare(settings: Mapping[str, int], root: Root, path: str) -> None:
-    """Raise UsageError for a setting that the store was made with another value of."""
-    for name, value in settings.items():
-        if getattr(root, name) != value:
-            raise UsageError(
-                f"{path} was made with {name}={getattr(root, name)}, not {value}: settings never change; leave it out"
-            )
-
-
-def _settings(values: Mapping[str, int]) -> Settings:
-    try:
-        return Settings(**values)
-    except TypeError as error:
-        unknown = sorted(set(values) - set(Settings.__dataclass_fields__))
-        raise UsageError(f"unknown setting: {', '.join(unknown)}") from error
 
 
 class Store:

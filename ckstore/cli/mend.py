@@ -46,5 +46,8 @@ def _print(report: RepairReport, path: str) -> None:
         click.echo(f"nothing was written: `ckstore repair {path} --apply` does it")
     elif report.remedies:
         click.echo(f"repaired: {text.count(len(report.remedies), 'object')}")
-    if report.losses:
-        click.echo(f"LOST: parts of {text.count(len(report.losses), 'checkpoint')}; the rest of them loads as partial")
+    parts = [loss for loss in report.losses if loss.tensors]
+    if parts:
+        click.echo(f"LOST: parts of {text.count(len(parts), 'checkpoint')}; the rest of them loads as partial")
+    if len(report.losses) > len(parts):
+        click.echo(f"LOST: notes of {text.count(len(report.losses) - len(parts), 'checkpoint')}")

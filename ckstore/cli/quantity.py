@@ -14,6 +14,8 @@ _SIZES = {"": 1, "b": 1} | {
 }
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", re.ASCII | re.IGNORECASE)
+_COUNT = re.compile(r"[0-9]{1,18}")
+_MOST = 1 << 63
 
 
 def size(written: str) -> int:
@@ -33,13 +35,16 @@ def best(written: str) -> tuple[str, str, int]:
     if not metric:
         metric, _, n = written.rpartition(":max:")
         direction = "max"
-    if not metric or not (n.isascii() and n.isdecimal()):
-        raise UsageError(f"{written!r} is not METRIC:min:N or METRIC:max:N, such as loss:min:3")
+    if not metric or not _COUNT.fullmatch(n):
+        raise UsageError(f"{written!r:.200} is not METRIC:min:N or METRIC:max:N, such as loss:min:3")
     return metric, direction, int(n)
 
 
 def _read(written: str, units: Mapping[str, int], wanted: str) -> float:
     match = _QUANTITY.fullmatch(written.strip())
     if match is None or match[2].lower() not in units:
-        raise UsageError(f"{written!r} is not {wanted}")
-    return float(match[1]) * units[match[2].lower()]
+        raise UsageError(f"{written!r:.200} is not {wanted}")
+    value = float(match[1]) * units[match[2].lower()]
+    if value >= _MOST:
+        raise UsageError(f"{written:.40} is more than can be meant: give less than 2^63")
+    return value

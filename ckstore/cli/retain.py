@@ -37,7 +37,8 @@ def keep(path: str, yes: bool, dry_run: bool, as_json: bool, **rules: Any) -> No
     The newest checkpoint of a run that checks out is never touched, nor is one with a tag. A quota comes last and
     takes the oldest, whatever rule keeps them.
 
-    JSON: dry_run, checkpoints: [{ref, id, action: kept, deleted or thinned, reasons}], freed_bytes, over_quota_bytes.
+    JSON: dry_run, checkpoints: [{ref, id, action: kept, deleted or thinned, reasons}], freed_bytes, over_quota_bytes,
+    time.
     """
     policy = _policy(**rules)
     with reading(path) if dry_run else writing(path) as store:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from ckstore.engine import catalog
 from ckstore.errors import UNREADABLE, CorruptError, MissingObjectError
@@ -25,16 +25,47 @@ def of_entry(repo: Repository, entry: Entry) -> Iterator[Object]:
     yield from ((kind, name) for kind, name in head.holders)
 
 
-def of_root(repo: Repository, root: Root) -> set[Object]:
-    """Every object that `root` needs."""
-    live = of_all(repo, root)
+class Needs:
+    """What checkpoints need, read once for each manifest and closure, however many roots name them."""
+
+    def __init__(self, repo: Repository) -> None:
+        self._repo = repo
+        self._found: dict[tuple[ObjectRef, ObjectRef], tuple[Object, ...]] = {}
+        self._one: dict[Object, Object] = {}
+        """Thousands of checkpoints name the same packs: each name is held once."""
+
+    def of(self, entry: Entry) -> tuple[Object, ...]:
+        """As of_entry(), each object once."""
+        key = entry.manifest, entry.closure
+        if key not in self._found:
+            items = dict.fromkeys(of_entry(self._repo, entry))
+            self._found[key] = tuple(self._one.setdefault(item, item) for item in items)
+        return self._found[key]
+
+
+def of_root(repo: Repository, root: Root, needs: Needs | None = None) -> set[Object]:
+    """Every object that `root` needs. Raises CorruptError where damage hides what that is: repair comes before gc.
+
+    needs: what was read for another root, so that only what is new is read for this one.
+    """
+    live, needs = of_all(repo, root), needs or Needs(repo)
+    for ref in root.catalog:
+        ways = "`ckstore repair` looks for them elsewhere; or put the file back"
+        with _hinting(f"it lists {ref.n_entries} checkpoints, so nothing can be freed: {ways}"):
+            repo.objects.catalog(ref.page)
     for entry in catalog.entries(repo, root):
-        try:
-            live.update(of_entry(repo, entry))
-        except CorruptError as error:
-            hint = f"{ref_of(entry)} needs it, so nothing can be freed: put the file back, or delete that checkpoint"
-            raise type(error)(f"{error.message}; {hint}", **error.details) from error
+        ways = "`ckstore repair` makes a new one; or put the file back, or delete that checkpoint"
+        with _hinting(f"{ref_of(entry)} needs it, so nothing can be freed: {ways}"):
+            live.update(needs.of(entry))
     return live
+
+
+@contextmanager
+def _hinting(hint: str) -> Iterator[None]:
+    try:
+        yield
+    except CorruptError as error:
+        raise type(error)(f"{error.message}; {hint}", **error.details) from error
 
 
 def of_all(repo: Repository, root: Root) -> set[Object]:
@@ -51,14 +82,14 @@ def segment_holders(repo: Repository, ref: ObjectRef) -> set[str]:
     return set()
 
 
-def known(repo: Repository, root: Root, entry: Entry) -> tuple[set[Object], bool]:
+def known(repo: Repository, root: Root, entry: Entry, needs: Needs) -> tuple[tuple[Object, ...], bool]:
     """What one checkpoint needs, and whether that is all: with a closure that cannot be read, the rest is not known."""
     try:
-        return set(of_entry(repo, entry)), True
+        return needs.of(entry), True
     except UNREADABLE as error:
         if isinstance(error, MissingObjectError) and repo.root().number != root.number:
             raise  # a gc has removed it since: Repository.at_newest looks again
-    return {(MANIFEST, entry.manifest.name), (CLOSURE, entry.closure.name)}, False
+    return ((MANIFEST, entry.manifest.name), (CLOSURE, entry.closure.name)), False
 
 
 def ref_of(entry: Entry) -> str:

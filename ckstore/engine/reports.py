@@ -24,6 +24,7 @@ class GcReport(Report, frozen=True):
     condemned_bytes: int
     deleted_objects: int
     freed_bytes: int
+    """Of these, what another gc had begun to delete and old roots included."""
     waiting_writers: int
     """Writers still at work that began before the condemnation: the next gc deletes what this one condemned."""
     dropped_segments: int
@@ -180,6 +181,8 @@ class KeepReport(Report, frozen=True):
     """Bytes that the next gc can free for it, counted by whole files."""
     over_quota_bytes: int
     """Bytes that the store takes above the quota even so: what is left is tagged or protected."""
+    time: float = 0.0
+    """Seconds since 1970, from which ttl_s was counted."""
 
     def of(self, action: str) -> list[Kept]:
         """The checkpoints to which this is done."""
@@ -215,7 +218,7 @@ class Loss(Report, frozen=True):
     """"?": entries of the catalog of which nothing is left."""
     id: str
     tensors: list[str]
-    """Dotted paths; ["*"]: all of it."""
+    """Dotted paths; ["*"]: all of it; []: only its metrics, tags and meta."""
     problem: str
 
 

@@ -16,20 +16,36 @@ Readers of the old closure find objects missing sooner or later, and then take t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from ckstore.engine import catalog
 from ckstore.engine.closures import holders
-from ckstore.format import closure
+from ckstore.format import closure, envelope
 from ckstore.format.closure import Row
-from ckstore.format.names import CLOSURE
-from ckstore.format.records import EMPTY, CatalogRef, Closure, Entry, ObjectRef, PageRef, Root
+from ckstore.format.names import CLOSURE, epoch_of, writer_of
+from ckstore.format.records import EMPTY, CatalogRef, Closure, Entry, Manifest, ObjectRef, PageRef, Root
 from ckstore.format.segment import SegmentRow
 from ckstore.store.repository import Repository
 from ckstore.store.writer import Writer
 
 Needed = Mapping[tuple[int, str], Sequence[SegmentRow]]
+
+CHECKPOINT, EPOCH = "checkpoint", "epoch"
+"""Keys of `extra` of a manifest that is not its checkpoint's first one: the id, and the epoch of that first one."""
+
+
+def origin(entry: Entry, old: Manifest) -> dict[str, Any]:
+    """What a manifest that takes the place of the entry's, which is `old`, says of the first one, for repair."""
+    return {CHECKPOINT: entry.id, EPOCH: first_epoch(old, entry.manifest.name)}
+
+
+def first_epoch(head: Manifest, name: str) -> int:
+    """The epoch of the first manifest of a checkpoint, of which this is the first or a later one."""
+    own = epoch_of(writer_of(name) or "") or 0
+    noted = envelope.decode_map(head.extra, f"manifest {name}").get(EPOCH)
+    return noted if isinstance(noted, int) and 0 <= noted < own else own
 
 
 def republish(

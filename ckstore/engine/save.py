@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -15,7 +16,7 @@ from ckstore.engine.labels import Intent
 from ckstore.engine.lookup import Lookup
 from ckstore.engine.parent import Parent
 from ckstore.engine.session import Session
-from ckstore.errors import UNREADABLE, UsageError
+from ckstore.errors import UNREADABLE, StorageError, UsageError
 from ckstore.format import closure, envelope, manifest
 from ckstore.format.manifest import ChunkColumns, Table
 from ckstore.format.names import CLOSURE, MANIFEST
@@ -74,7 +75,8 @@ def _attempt(session: Session, state: Sequence[StateRow], intent: Intent) -> Ent
         entry, made = _put(writer, intent, step, base, parent, table, builder, pack_refs)
         root = _commit(session, writer, builder, made, entry, pack_refs, intent)
         if sum(ref.n_bytes for ref in pack_refs) >= PACK_BYTES:  # small stores do without: it would be most of them
-            reserve.make(session.repo.fs)
+            with suppress(StorageError):  # the checkpoint is published: nothing may say otherwise now
+                reserve.make(session.repo.fs)
     session.repo.packs.close_idle()
     saved = root.inline[-1] if root.inline[-1].id == entry.id else entry
     session.remember(saved, made)

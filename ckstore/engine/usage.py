@@ -14,6 +14,7 @@ from ckstore.format.frame import CODEC_NAMES
 from ckstore.format.manifest import ChunkColumns, tensor_bytes
 from ckstore.format.names import DIRECTORY, ROOT
 from ckstore.format.records import Entry, Root, TensorRow, ValueRow
+from ckstore.store import reserve
 from ckstore.store.repository import Repository
 from ckstore.tensor import dotted
 
@@ -33,7 +34,7 @@ def _stats(repo: Repository, root: Root) -> StatsReport:
     return StatsReport(
         n_checkpoints=len(entries),
         logical_bytes=sum(entry.logical_bytes for entry in entries),
-        stored_bytes=sum(n_bytes.values()),
+        stored_bytes=sum(n_bytes.values()) + reserve.size(repo.fs),
         root_bytes=n_bytes[ROOT],
         n_packs=len(repo.segments.live_packs(root)),
         n_chunks=n_chunks,
@@ -67,9 +68,9 @@ def usage(session: Session) -> UsageReport:
 
 
 def _usage(repo: Repository, root: Root) -> UsageReport:
-    entries = list(catalog.entries(repo, root))
+    entries, read = list(catalog.entries(repo, root)), reach.Needs(repo)
     sizes = reach.on_disk(repo)
-    needs = {entry.id: reach.known(repo, root, entry) for entry in entries}
+    needs = {entry.id: reach.known(repo, root, entry, read) for entry in entries}
     users = Counter(item for mine, _ in needs.values() for item in mine)
     checkpoints = [
         CheckpointUsage(
@@ -79,8 +80,8 @@ def _usage(repo: Repository, root: Root) -> UsageReport:
         for entry in reversed(entries)
     ]  # fmt: skip
     is_known = all(whole for _, whole in needs.values())  # else gc frees nothing
-    dead = sizes.keys() - reach.of_root(repo, root) if is_known else ()
-    total = sum(sizes.values()) + sum(repo.fs.sizes("root").values())
+    dead = sizes.keys() - reach.of_root(repo, root, read) if is_known else ()
+    total = sum(sizes.values()) + sum(repo.fs.sizes(DIRECTORY[ROOT]).values()) + reserve.size(repo.fs)
     return UsageReport(total, sum(sizes[item] for item in dead), checkpoints)
 
 
@@ -90,12 +91,12 @@ def freed_by(session: Session, ids: set[bytes]) -> FreedReport:
 
 
 def _freed_by(repo: Repository, root: Root, ids: set[bytes]) -> FreedReport:
-    sizes = reach.on_disk(repo)
+    sizes, read = reach.on_disk(repo), reach.Needs(repo)
     mine: set[reach.Object] = set()
     others: set[reach.Object] = set()
     damaged: list[str] = []
     for entry in catalog.entries(repo, root):
-        objects, whole = reach.known(repo, root, entry)
+        objects, whole = reach.known(repo, root, entry, read)
         (mine if entry.id in ids else others).update(objects)
         if not whole:
             damaged.append(reach.ref_of(entry))

@@ -40,6 +40,12 @@ class Segment(Record, frozen=True):
         limits.check_lists(self.packs, self.pack_rows, self.gone, self.pages, self.fences)
 
     @property
+    def packs_left(self) -> list[ObjectRef]:
+        """The packs whose rows count."""
+        gone = set(self.gone)  # both lists may be long
+        return [pack for i, pack in enumerate(self.packs) if i not in gone]
+
+    @property
     def n_gone(self) -> int:
         """Rows that count no more, as far as that is known."""
         return sum(self.pack_rows[position] for position in self.gone) if self.pack_rows else 0

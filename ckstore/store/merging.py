@@ -52,12 +52,7 @@ class Merge:
 
     def __init__(self, objects: Objects, refs: Sequence[ObjectRef], without: frozenset[str] = frozenset()) -> None:
         heads = [(ref, objects.segment(ref)) for ref in refs]
-        packs = {
-            pack.name: pack
-            for _, head in heads
-            for i, pack in enumerate(head.packs)
-            if i not in head.gone and pack.name not in without
-        }
+        packs = {pack.name: pack for _, head in heads for pack in head.packs_left if pack.name not in without}
         self.packs = list(packs.values())
         self.most_rows = sum(head.n_rows for _, head in heads)
         position = {name: i for i, name in enumerate(packs)}

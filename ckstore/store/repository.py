@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
-from ckstore.errors import ForkedError, MissingObjectError, StoreNotFound, UsageError
-from ckstore.format.frame import MAX_DEPTH
+from ckstore.errors import ForkedError, MissingObjectError, UsageError
 from ckstore.format.names import DIRECTORY, LEASES, ROOT, TEMPORARIES, root_number
 from ckstore.format.records import EMPTY, Root
 from ckstore.store import reserve, roots
@@ -16,27 +14,11 @@ from ckstore.store.fs import LocalFs, process_id
 from ckstore.store.objects import Objects
 from ckstore.store.packs import PackReader
 from ckstore.store.segments import Segments
+from ckstore.store.settings import Settings
 from ckstore.store.writer import Writer
-
-CHUNK_ELEMENTS = 1 << 18
-CHAIN_COST_MILLI = 8000
-CHAIN_FRAMES = 32
 
 _DIRECTORIES = (*DIRECTORY.values(), LEASES, TEMPORARIES)
 _T = TypeVar("_T")
-
-
-# A chain may get one frame longer than the setting, by a rounding of its last chunk.
-LIMITS = {"chunk_elements": (1 << 10, 1 << 20), "chain_cost_milli": (0, 1 << 30), "chain_frames": (1, MAX_DEPTH - 2)}
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What is fixed when a store is made. Source of the defaults: DESIGN §4.6 and §4.7, `python -m bench storage`."""
-
-    chunk_elements: int = CHUNK_ELEMENTS
-    chain_cost_milli: int = CHAIN_COST_MILLI
-    chain_frames: int = CHAIN_FRAMES
 
 
 class Repository:
@@ -49,13 +31,11 @@ class Repository:
         self._pid = process_id()
         self.roots = read_roots(fs)
         self.roots.newest()
-        uuid = self.roots.uuid
-        if uuid is None:
-            raise StoreNotFound(f"no ckstore store at {fs.root}")
-        self.uuid = uuid
-        self.objects = Objects(fs, uuid)
+        assert self.roots.uuid is not None  # the root that was read has said it
+        self.uuid: bytes = self.roots.uuid
+        self.objects = Objects(fs, self.uuid)
         self.segments = Segments(self.objects)
-        self.packs = PackReader(fs, uuid)
+        self.packs = PackReader(fs, self.uuid)
 
     def root(self) -> Root:
         """The newest root."""
@@ -101,10 +81,6 @@ class Repository:
 
 def initialize(fs: LocalFs, settings: Settings) -> bool:
     """Make the directories and root 1 of a store; False if there is one already. Who loses the race opens it."""
-    for name, (least, most) in LIMITS.items():
-        value = getattr(settings, name)
-        if type(value) is not int or not least <= value <= most:
-            raise UsageError(f"{name} must be {least} to {most}, not {value!r}")
     in_root = fs.names(DIRECTORY[ROOT]) if fs.exists(DIRECTORY[ROOT]) else []
     if any(root_number(name) for name in in_root):
         return False

@@ -15,9 +15,14 @@ SHORT_BYTES = RESERVE_BYTES - 4096
 """As a gc leaves it that could not do all it wanted, as in an emergency: the next one must look everywhere."""
 
 
+def size(fs: LocalFs) -> int:
+    """Bytes of the reserve; 0: there is none."""
+    return fs.sizes("").get(RESERVE, 0)
+
+
 def is_whole(fs: LocalFs) -> bool:
     """Whether the reserve is there, in full."""
-    return fs.sizes("").get(RESERVE, 0) >= RESERVE_BYTES
+    return size(fs) >= RESERVE_BYTES
 
 
 def make(fs: LocalFs, n_bytes: int = RESERVE_BYTES) -> bool:
@@ -25,7 +30,7 @@ def make(fs: LocalFs, n_bytes: int = RESERVE_BYTES) -> bool:
 
     DURABLE after the store's directory is synced.
     """
-    if fs.sizes("").get(RESERVE, 0) >= n_bytes:
+    if size(fs) >= n_bytes:
         return False
     try:
         fs.remove(RESERVE)  # cut short by a crash

@@ -1,7 +1,7 @@
 """Segments: sorted lists of where chunks lie. Which packs a root names as live, finding a chunk by id, merging.
 
-INVARIANT: a segment stops naming a pack in the same root step that condemns it, so a hit is valid for the root under
-which it was found, and only for that root.
+INVARIANT: a segment names a pack no more, at the latest, from the root step on that condemns it. So a hit is valid for
+the root under which it was found, and only for that root.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ class Segments:
         A damaged segment names none: what lies in its packs is not known then, and is stored anew.
         """
         heads = [head for _, head in self._readable(root.segments)]
-        named = {pack.name for head in heads for i, pack in enumerate(head.packs) if i not in head.gone}
+        named = {pack.name for head in heads for pack in head.packs_left}
         wanted = {head.filter.digest for head in heads if head.filter is not None}
-        self._filters = {digest: bits for digest, bits in self._filters.items() if digest in wanted}
+        with self._lock:
+            self._filters = {digest: bits for digest, bits in self._filters.items() if digest in wanted}
         return named - {item.name for item in (*root.condemned, *root.deleting) if item.kind == PACK}
 
     def _readable(self, refs: Iterable[ObjectRef]) -> Iterator[tuple[ObjectRef, Segment]]:
@@ -61,12 +62,15 @@ class Segments:
     def _may_hold(self, ref: ObjectRef, head: Segment, chunk_id: bytes) -> bool:
         if head.filter is None:
             return True
-        bits = self._filters.get(head.filter.digest)
+        with self._lock:
+            bits = self._filters.get(head.filter.digest)
+            held = sum(map(len, self._filters.values()))
         if bits is None:
-            if sum(map(len, self._filters.values())) + head.filter.raw_bytes > _CACHED_FILTER_BYTES:
+            if held + head.filter.raw_bytes > _CACHED_FILTER_BYTES:
                 return True
             bits = self._objects.page(SEGMENT, ref.name, head.filter, SegmentFilter).bits
-            self._filters[head.filter.digest] = bits
+            with self._lock:
+                self._filters[head.filter.digest] = bits
         return segment.may_hold(bits, chunk_id)
 
     def _find_in(self, ref: ObjectRef, head: Segment, chunk_id: bytes) -> Iterator[SegmentRow]:

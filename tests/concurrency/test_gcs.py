@@ -8,9 +8,8 @@ import ckstore
 from ckstore.engine.gc import collector, trim
 from ckstore.engine.gc.collector import Waiting, collect
 from ckstore.format import envelope
-from ckstore.store.leases import Observer
 from tests.support.states import assert_same, assert_whole_and_tidy, keys, state_of, strays
-from tests.support.stores import Killed, before_commit, dies_at, once, save
+from tests.support.stores import Killed, before_commit, condemn, dies_at, once, save
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def test_a_gc_gives_up_waiting_when_its_grace_is_over_and_the_next_one_finishes(
 
 
 def test_a_gc_does_not_wait_for_a_saver_that_began_after_its_condemnation(two_of_three, open_store):
-    collector._condemn(two_of_three._session.repo, Observer(two_of_three._session.repo.fs))
+    condemn(two_of_three)
     with open_store()._session.repo.writer():
         assert two_of_three.gc(grace_s=0).freed_bytes > 0
 
@@ -146,6 +145,46 @@ def test_a_gc_killed_at_any_root_step_is_finished_by_the_next(n_steps, after, tw
     assert two_of_three.gc(grace_s=0).waiting_writers == 0
     assert strays(two_of_three) == set()
     assert_whole_and_tidy(two_of_three)
+
+
+def test_what_a_killed_gc_was_deleting_counts_for_the_next(two_of_three, open_store):
+    two_of_three.gc(grace_s=0)
+    two_of_three.delete("main@2")
+    kill_gc(open_store(), 1, after=True)
+    doomed, before = two_of_three._session.repo.root().deleting, stored(two_of_three)
+    planned, report = two_of_three.gc(dry_run=True), two_of_three.gc(grace_s=0)
+    assert report.deleted_objects == planned.condemned_objects == len(doomed) > 0
+    assert report.freed_bytes == planned.condemned_bytes == before - stored(two_of_three)
+
+
+def stored(store: ckstore.Store) -> int:
+    """Bytes of the store without its roots."""
+    stats = store.stats()
+    return stats.stored_bytes - stats.root_bytes
+
+
+def test_what_was_deleted_before_a_gc_was_given_up_counts(two_of_three, open_store, monkeypatch):
+    kill_gc(open_store(), 1, after=True)
+    doomed = two_of_three._session.repo.root().deleting
+    once(collector, "_condemn", lambda: (_ for _ in ()).throw(ckstore.WriterExpired("given up")))
+    assert two_of_three.gc(grace_s=0).deleted_objects == len(doomed) > 0
+
+
+def test_roots_that_are_trimmed_count(two_of_three, monkeypatch):
+    monkeypatch.setattr(trim, "KEEP_ROOTS", 2)
+    monkeypatch.setattr(trim, "KEEP_ROOTS_S", -1.0)
+    two_of_three.gc(grace_s=0)
+    for i in range(8):
+        two_of_three.annotate("main@2", meta={"i": i})
+    planned, before = two_of_three.gc(dry_run=True), roots_of(two_of_three)
+    report = two_of_three.gc(grace_s=0)
+    gone = before.keys() - roots_of(two_of_three).keys()
+    assert report.deleted_objects == planned.condemned_objects == len(gone) > 3
+    assert report.freed_bytes == planned.condemned_bytes == sum(before[name] for name in gone)
+
+
+def roots_of(store: ckstore.Store) -> dict[str, int]:
+    return store._session.repo.fs.sizes("root")
 
 
 def test_what_a_killed_gc_was_deleting_goes_even_if_a_saver_holds_up_the_next(two_of_three, open_store):

@@ -121,6 +121,16 @@ def test_where_no_thread_can_start_the_work_is_done_here_and_once_at_a_time(monk
         nested.result()
 
 
+def test_a_pool_that_can_start_no_thread_is_an_error_and_the_next_submit_is_as_ever(monkeypatch):
+    """Unlike one that ends with the interpreter: work on one thread would hide that there are too many."""
+    with ThreadPoolExecutor(1) as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", lambda _: (_ for _ in ()).throw(RuntimeError("can't start")))
+            with pytest.raises(RuntimeError, match="can't start"):
+                threads.submit(pool, int, "7")
+        assert threads.submit(pool, int, "8").result() == 8
+
+
 AT_EXIT = """
 import atexit, sys
 import numpy as np, ckstore

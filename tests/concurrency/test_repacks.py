@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 import ckstore
 from ckstore.engine import republish
-from ckstore.engine.gc import collector
+from ckstore.engine.gc import collector, rebase, relocate, repack, support
 from ckstore.engine.gc.collector import Waiting
 from ckstore.engine.gc.upkeep import Upkeep
 from ckstore.engine.reports import GcReport
 from tests.support.packs import pack_names, rows_of
-from tests.support.states import assert_same, assert_whole_and_tidy, keys, state_of, strays
-from tests.support.stores import Killed, before_commit, dies_at, once, save
+from tests.support.states import assert_exact, assert_same, assert_whole_and_tidy, keys, state_of, strays
+from tests.support.stores import Killed, before_commit, condemn, dies_at, once, save
 
 KINDS = ["repack", "rebase"]
 
@@ -147,7 +148,7 @@ def test_a_mover_that_was_given_up_begins_again(store, open_store):
 def test_a_mover_taken_for_dead_is_rescued_with_its_packs(store, open_store, nobody_lives):
     """Its new objects were condemned, not yet deleted: they are its own, and come back with its commit."""
     other = open_store()
-    before_commit(store, lambda: collector._condemn(other._session.repo, other._session.leases))
+    before_commit(store, lambda: condemn(other))
     collect(store)
     assert_whole_and_tidy(store)
 
@@ -164,3 +165,58 @@ def test_a_gc_killed_at_any_root_step_is_finished_by_the_next(n_steps, after, st
     collect(store)
     assert strays(store) == set()
     assert_whole_and_tidy(store)
+
+
+@pytest.fixture
+def two_users(open_store):
+    """Two checkpoints need half of a pack; whoever wrote it is gone."""
+    opened = open_store()
+    for run in ("gone", "b", "c"):
+        save(opened, run, 0)
+    opened.delete("gone@0")
+    return opened
+
+
+def damaged(path: Path) -> None:
+    """Flip a bit in the first page."""
+    data = bytearray(path.read_bytes())
+    data[70] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("who", ["b", "bc"])
+@pytest.mark.parametrize(
+    ("holder", "step"), [(repack, "_copy"), (relocate.Relocation, "publish")], ids=["copied", "published"]
+)
+def test_a_closure_that_is_damaged_while_frames_move_keeps_their_old_place(two_users, open_store, holder, step, who):
+    """All others move; put back, the damaged one is whole, for its packs are still there."""
+    files = [Path(two_users.path, "closure", two_users._resolve(f"{run}@0").closure.name) for run in who]
+    before = [file.read_bytes() for file in files]
+    old = {run: {row.pack.name for row in rows_of(two_users, f"{run}@0")} for run in "bc"}
+    once(holder, step, lambda: [damaged(file) for file in files])
+    collect(two_users)
+    for file, data in zip(files, before, strict=True):
+        assert file.exists()
+        file.write_bytes(data)
+    again = open_store()
+    assert {run: old[run] <= {row.pack.name for row in rows_of(again, f"{run}@0")} for run in "bc"} == {
+        "b": True, "c": "c" in who,
+    }  # fmt: skip
+    assert_exact(again)
+    assert collect(again).repacked_packs == 1
+    assert_whole_and_tidy(again)
+
+
+@pytest.mark.parametrize("store", ["rebase"], indirect=True)
+@pytest.mark.parametrize(("holder", "step"), [(support, "_tops"), (rebase, "_encode")], ids=["looked for", "encoded"])
+def test_a_closure_that_is_damaged_while_bases_go_keeps_its_own(store, open_store, holder, step):
+    file = Path(store.path, "closure", store._resolve("main@3").closure.name)
+    before, rows = file.read_bytes(), rows_of(store, "main@3")
+    once(holder, step, lambda: damaged(file))
+    collect(store)
+    file.write_bytes(before)
+    again = open_store()
+    assert rows_of(again, "main@3") == rows
+    assert_exact(again)
+    collect(again)
+    assert_whole_and_tidy(again)

@@ -6,13 +6,11 @@ import pytest
 
 import ckstore
 from ckstore.engine import save as save_module
-from ckstore.engine.gc import collector
 from ckstore.format import closure, manifest
 from ckstore.store import leases, segments
-from ckstore.store.leases import Observer
 from tests.support.door import Door
 from tests.support.states import assert_same, assert_whole_and_tidy, keys, state_of
-from tests.support.stores import after_begin, before_commit, once, save
+from tests.support.stores import after_begin, before_commit, condemn, once, save
 
 
 @pytest.fixture
@@ -22,12 +20,6 @@ def attempts(monkeypatch):
     attempt = save_module._attempt
     monkeypatch.setattr(save_module, "_attempt", lambda *args: (made.append(None), attempt(*args))[1])
     return made
-
-
-def condemn(store: ckstore.Store) -> None:
-    """The first half of a gc, whatever it takes writers for."""
-    repo = store._session.repo
-    collector._condemn(repo, Observer(repo.fs))
 
 
 def drop(store: ckstore.Store, ref: str, **how: bool) -> None:

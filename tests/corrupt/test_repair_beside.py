@@ -221,3 +221,20 @@ def test_what_is_saved_again_is_found_by_the_next_repair(path):
         assert store.repair(dry_run=False).losses == []
         assert_same(store.load(ref), state_of("main", step))
         assert store.verify("data").ok
+
+
+def test_damage_of_what_is_still_needed_is_told_at_once_though_others_go_on(path, monkeypatch):
+    """Else a dry run beside a training that saves all the time would never end."""
+    flip(next((path / "closure").iterdir()))
+    looks, make = [], planning.make
+
+    def meanwhile(*args):
+        looks.append(args)
+        with ckstore.open(path) as other:
+            save(other, "other", len(looks))
+        return make(*args)
+
+    monkeypatch.setattr(planning, "make", meanwhile)
+    report = ckstore.repair(path)
+    assert len(looks) == 1
+    assert len(report.remedies) + len(report.losses) > 0

@@ -6,6 +6,7 @@ import errno
 import random
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,12 @@ from ckstore.engine.health import adopt
 from ckstore.engine.health.scan import Place, Scan
 from ckstore.errors import StorageError
 from ckstore.format import frame
+from ckstore.format.pack import packed
 from ckstore.store.fs import LocalFs
 from ckstore.store.repository import Repository
 from tests.corrupt.mended import Contents, check, contents, files, golden, no_syncs, store_at
 from tests.support.paths import fast_path
+from tests.unit.store.opened import new_repository, raw_frame
 
 __all__ = ["contents", "fast_path", "golden", "no_syncs", "store_at"]
 
@@ -144,7 +147,8 @@ def chosen(*places: Place) -> dict[bytes, str]:
     by_chunk: dict[bytes, list[Place]] = {}
     for one in places:
         by_chunk.setdefault(one.chunk_id, []).append(one)
-    return {chunk: one.pack for chunk, one in adopt._chosen(by_chunk, set(), lambda one: one.pack).items()}
+    found = adopt._chosen(by_chunk, lambda one: one.pack, lambda _: True)
+    return {chunk: one.pack for chunk, one in found.items()}
 
 
 def test_copies_that_are_based_on_each_other_are_no_copies() -> None:
@@ -164,6 +168,22 @@ def test_chains_that_no_reader_takes_are_not_made() -> None:
     assert len(chosen(place(ids[0], "1"), *(place(ids[i], "1", ids[i - 1]) for i in range(1, 100)))) == 64
     doubling = [place(ids[i], "1", ids[i - 1], ids[i - 1]) for i in range(1, 40)]
     assert len(chosen(place(ids[0], "1"), *doubling)) == 12  # 2^12 - 1 frames of work
+
+
+def test_however_many_frames_are_wrong_each_is_decoded_once() -> None:
+    asked: list[Place] = []
+
+    def is_right(one: Place) -> bool:
+        asked.append(one)
+        return one.pack == "right"
+
+    ids = [bytes([i]) for i in range(50)]
+    every = {chunk: [place(chunk, f"{chunk[0]} {n}") for n in range(20)] + [place(chunk, "right")] for chunk in ids}
+    every[b"no"] = [place(b"no", "wrong"), place(b"no", "wrong too", ids[0])]
+    every[b"based"] = [place(b"based", "wrong as well", ids[0]), place(b"based", "right", ids[1])]
+    found = adopt._chosen(every, lambda one: one.pack == "right", is_right)
+    assert (found.keys(), {one.pack for one in found.values()}) == ({*ids, b"based"}, {"right"})
+    assert len(asked) == len(set(asked)) == sum(map(len, every.values()))
 
 
 def test_a_frame_that_decodes_to_something_else_is_no_copy(
@@ -209,3 +229,20 @@ def test_a_frame_that_does_not_decode_is_no_copy(
         patch.setattr(adopt.Decoder, "into", refuse)
         assert ckstore.repair(store_at).losses
     assert check(store_at, contents).losses == []
+
+
+def test_a_frame_with_as_many_bases_as_there_can_be_is_found_without_a_table(fast_path: Path) -> None:
+    """Its front is longer than what is read of a frame at first."""
+    repo, data = new_repository(str(fast_path / "store")), b"a chunk of its own"
+    bases = tuple(frame.Base(frame.ROLE_PREVIOUS, bytes([n]) * 32) for n in range(frame.MAX_BASES))
+    held = [replace(raw_frame(data), bases=bases), raw_frame(b"behind it")]
+    with repo.writer() as writer:
+        places = [writer.packs().append(packed(one)) for one in held]
+        (ref,) = writer.packs().finish()
+        pack = fast_path / "store" / "pack" / ref.name
+        pack.write_bytes(pack.read_bytes()[:-50])
+        found = list(Scan(repo).find({one.chunk_id for one in held}))
+    assert [(place.chunk_id, place.offset) for place in found] == [
+        (one.chunk_id, place.offset) for one, place in zip(held, places, strict=True)
+    ]
+    assert found[0].base_ids == tuple(base.chunk_id for base in bases)

@@ -6,9 +6,14 @@ import random
 
 import pytest
 
+from ckstore.engine.health import verify_chunks
+from ckstore.engine.health.found import Survey
 from ckstore.engine.reports import VerifyReport
+from ckstore.errors import UsageError
+from ckstore.store import objects
 from tests.corrupt.damage import N_STEPS, Small, Target, flipped
 from tests.corrupt.test_frames import places
+from tests.support.stores import once
 
 SPOIL = ["manifest", "closure"]
 REFS = [f"main@{step}" for step in range(N_STEPS)]
@@ -154,3 +159,27 @@ def test_a_directory_that_is_gone_is_damage_and_no_crash(small: Small, monkeypat
             assert not store.verify().ok
     finally:
         small.fs.gone.clear()
+
+
+@pytest.mark.parametrize("level", ["all", "", "STORED", None, 1])
+def test_a_level_that_is_none_is_refused_with_those_there_are(small: Small, level: object) -> None:
+    with small.opened() as store, pytest.raises(UsageError, match="structure, stored, data"):
+        store.verify(level=level)
+
+
+@pytest.mark.parametrize(
+    ("level", "holder", "step"), [("data", verify_chunks, "decode_all"), ("stored", Survey, "users")]
+)
+def test_a_closure_that_goes_bad_between_two_looks_at_it_is_reported(
+    small: Small, monkeypatch: pytest.MonkeyPatch, level: str, holder: object, step: str
+) -> None:
+    """Rows are not held but read again, and heads where there are too many to be held."""
+    monkeypatch.setattr(objects, "_CACHED_HEADS", 0)
+    target, pack = of_kind(small, "closure")[-1], of_kind(small, "pack")[0]
+    once(holder, step, lambda: small.fs.served.update({target.path: flipped(target.data, 8 * (len(target.data) - 20))}))
+    try:
+        report = verified(small, pack, flipped(pack.data, 8 * 200), level)
+    finally:
+        small.fs.served.clear()
+    assert {damage.object: damage.tensors for damage in report.damages}[target.what] == {REFS[-1]: ["*"]}
+    assert any(damage.object.startswith(pack.what) for damage in report.damages)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ckstore.engine.health import survey
+from ckstore.engine.health import verify_chunks
 from ckstore.engine.parent import load_closure
 from ckstore.errors import CkError, FormatError, UnsupportedError
 from tests.corrupt.damage import N_STEPS, Small, Target, flipped, state_at
@@ -76,7 +76,7 @@ def test_a_chunk_that_decodes_to_something_else_is_one_damage_of_all_that_need_i
             base for entry in small.entries for row in load_closure(store._session.repo, entry)[0] for base in row.bases
         }
         wrong = rows[min(based)]
-    into = survey.Decoder.into
+    into = verify_chunks.Decoder.into
 
     def spoilt(self, i, out):
         into(self, i, out)
@@ -92,8 +92,8 @@ def test_a_chunk_that_decodes_to_something_else_is_one_damage_of_all_that_need_i
             todo.extend(row.bases)
         return False
 
-    monkeypatch.setattr(survey.Decoder, "_needs", needs, raising=False)
-    monkeypatch.setattr(survey.Decoder, "into", spoilt)
+    monkeypatch.setattr(verify_chunks.Decoder, "_needs", needs, raising=False)
+    monkeypatch.setattr(verify_chunks.Decoder, "into", spoilt)
     with small.opened() as store:
         assert store.verify("stored").ok
         (damage,) = store.verify("data").damages
@@ -108,14 +108,14 @@ def test_a_frame_that_does_not_decode_is_damage_unless_a_newer_version_could(
 ) -> None:
     with small.opened() as store:
         wrong = load_closure(store._session.repo, small.entries[-1])[0][-1]
-    into = survey.Decoder.into
+    into = verify_chunks.Decoder.into
 
     def refuse(self, i, out):
         if self._rows[i].chunk_id == wrong.chunk_id:
             raise error("no such stream", object="frame")
         into(self, i, out)
 
-    monkeypatch.setattr(survey.Decoder, "into", refuse)
+    monkeypatch.setattr(verify_chunks.Decoder, "into", refuse)
     with small.opened() as store:
         if error is UnsupportedError:
             with pytest.raises(UnsupportedError):

@@ -43,7 +43,7 @@ def attempt(path: Path, door: FaultDoor) -> None:
 
 
 def check(path: Path) -> None:
-    assert ckstore.repair(path, dry_run=False).losses == []
+    assert not any(loss.tensors for loss in ckstore.repair(path, dry_run=False).losses)
     assert ckstore.repair(path).ok
     with ckstore.open(path) as store:
         assert {(ck.run, ck.step): (ck.tags, ck.metrics) for ck in store.checkpoints()} == NOTES

@@ -57,9 +57,9 @@ def not_taken(out: Path, variants: list[str]) -> list[Branch]:
     found: set[Branch] = set()
     for line in _lines(out):
         match = DECODERS.fullmatch(line["function_name"])
-        if match and (match["variant"] or variants[0]) in variants:
-            if not line["count"] or not all(branch["count"] for branch in line["branches"]):
-                found.add(Branch(line["function_name"], line["text"]))
+        runs = match is not None and (match["variant"] or variants[0]) in variants
+        if runs and not (line["count"] and all(branch["count"] for branch in line["branches"])):
+            found.add(Branch(line["function_name"], line["text"]))
     return sorted(found)
 
 
@@ -72,9 +72,8 @@ def functions(out: Path) -> set[str]:
 def _lines(out: Path) -> Iterator[dict[str, Any]]:
     """gcov's lines of all C sources, each for each function that it is part of."""
     counts = sorted(path.name for path in out.glob("*.gcda"))
-    subprocess.run(
-        ["gcov", "--branch-probabilities", "--json-format", *counts], cwd=out, check=True, capture_output=True
-    )
+    command = ["gcov", "--branch-probabilities", "--json-format", *counts]
+    subprocess.run(command, cwd=out, check=True, capture_output=True)
     for path in sorted(out.glob("*.gcov.json.gz")):
         for file in json.loads(gzip.decompress(path.read_bytes()))["files"]:
             where = Path(file["file"])

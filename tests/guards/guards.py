@@ -6,8 +6,10 @@ from tests.guards.argued import ARGUED
 from tests.guards.durable import DURABLE
 from tests.guards.guard import Guard
 from tests.guards.intact import INTACT
+from tests.guards.listed import LISTED
 from tests.guards.live import LIVE
+from tests.guards.told import TOLD
 
-GUARDS: dict[str, Guard] = {**DURABLE, **INTACT, **LIVE}
+GUARDS: dict[str, Guard] = {**DURABLE, **INTACT, **LISTED, **LIVE, **TOLD}
 
 __all__ = ["ARGUED", "GUARDS"]

@@ -115,7 +115,7 @@ LIVE: dict[str, Guard] = {
         gcs.test_a_gc_frees_nothing_that_another_condemned_while_it_waited,
     ),
     "what is condemned is named no more": Guard(
-        Cut("condemned=[*base.condemned, *more], segments=lists.segments,", "condemned=[*base.condemned, *more],"),
+        Cut("condemned=[*base.condemned, *more], segments=segments,", "condemned=[*base.condemned, *more],"),
         races.segments_name_no_pack_that_is_gone,
     ),
     "a gc waits for the living": Guard(

@@ -72,6 +72,6 @@ def repair_adopts_no_chunk_of_other_bytes(small: Small) -> None:
     rows, i = row_of_wrong_payload(small)
     row = rows[i]
     place = adopt.Place(row.chunk_id, row.pack.name, row.offset, row.frame_bytes, row.logical_bytes, ())
-    assert adopt._first_wrong(Repository(small.fs), [place]) is None
+    assert adopt._Judge(Repository(small.fs)).is_right(place)
     with small.fs.damaged(*wrong_payload(small)):
-        assert adopt._first_wrong(Repository(small.fs), [place]) == place
+        assert not adopt._Judge(Repository(small.fs)).is_right(place)

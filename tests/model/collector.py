@@ -57,7 +57,7 @@ class Collector:
     # -- condemn
 
     def _list(self, world: World, mind: Mind) -> Iterator[Move]:
-        listed = mind._replace(base=world.root.number, listed=world.disk)
+        listed = mind._replace(listed=world.disk)
         if "objects before leases" in self.removed and not mind.writers:
             for living in self._living(world):
                 yield "lists leases", world, listed._replace(listed=NONE, writers=living | {self.name})
@@ -66,9 +66,6 @@ class Collector:
 
     def _judge(self, world: World, mind: Mind) -> Iterator[Move]:
         root = world.root
-        if root.number != mind.base:  # the step could not be published anyway
-            yield "looks again", world, Mind("list")
-            return
         known = root.deleting | {name for name, _ in root.condemned}
         for living in {mind.writers} if mind.writers else self._living(world):
             dead = frozenset(name for name in mind.listed - root.live - known if writer_of(name) not in living)
@@ -82,13 +79,16 @@ class Collector:
             return Mind("condemn", base=root.number, next=root.after(named=root.named - dead), doomed=dead, left=dead)
         condemned = root.condemned | {(name, root.number + 1) for name in dead}
         named = root.named if "unlist" in self.removed else root.named - dead
-        return Mind("condemn", base=root.number, next=root.after(condemned=condemned, named=named))
+        next_root = root.after(condemned=condemned, named=named)
+        # what was listed once serves for every root: only what was dead is looked at again, whoever lives by then
+        return Mind("condemn", base=root.number, next=next_root, listed=dead, writers=frozenset({self.name}))
 
     def _condemn(self, world: World, mind: Mind) -> Iterator[Move]:
         assert mind.next is not None
         published = world.publish(mind.next, mind.base)
         if published is None:
-            yield "finds its number taken", world, Mind("list")
+            again = mind._replace(at="judge", base=0, next=None) if mind.listed else Mind("list")
+            yield "finds its number taken", world, again
             return
         following = Mind("delete", "end", doomed=mind.doomed, left=mind.left) if mind.doomed else Mind("look")
         yield "condemns", self._checked(published, mind.next), following

@@ -234,5 +234,6 @@ class TestStoreMachine(StoreMachine.TestCase):
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(0)
 class TestStoreMachineForLong(StoreMachine.TestCase):
     settings = settings(max_examples=1000, stateful_step_count=75)

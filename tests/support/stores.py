@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 import ckstore
+from ckstore.engine import reach
+from ckstore.engine.gc import collector, garbage
 from ckstore.store.leases import Observer
 from tests.support.states import CHUNK, Key, state_of
 
@@ -64,6 +66,12 @@ def after_begin(store: ckstore.Store, act: Callable[[], None]) -> None:
         return writer
 
     repo.writer = slow
+
+
+def condemn(store: ckstore.Store) -> None:
+    """The first root step of a gc, whatever it takes writers for."""
+    repo = store._session.repo
+    collector._condemn(repo, reach.Needs(repo), garbage.left_alone(repo, Observer(repo.fs)), collector._Done())
 
 
 class Killed(BaseException):

@@ -112,6 +112,16 @@ def test_tied_tensors_are_missing_together(store):
     assert set(missing) == {"a", "b"}
 
 
+def test_other_tied_tensors_stay_and_stay_tied(store):
+    lost, kept = noise(1), noise(2)
+    store.save({"a": lost, "b": lost, "c": kept, "d": kept})
+    spoil(store, ("a",))
+    state, missing = partial(store)
+    assert_same(state, {"c": kept, "d": kept})
+    assert state["c"] is state["d"]
+    assert set(missing) == {"a", "b"}
+
+
 def test_views_of_one_buffer_are_missing_together(store):
     whole = noise(1, 6000)
     store.save({"front": whole[:4000], "back": whole[3000:], "c": noise(2)})

@@ -14,9 +14,9 @@ import msgspec
 
 from ckstore.engine import reach
 from ckstore.engine.gc import trim
-from ckstore.engine.gc.garbage import dead_of, no_more_held, path_of, sizes_of
+from ckstore.engine.gc.garbage import dead_of, left_alone, no_more_held, path_of, sizes_of, unneeded
 from ckstore.engine.gc.tend import NO_ROOM, tend
-from ckstore.engine.gc.unlist import unlist
+from ckstore.engine.gc.unlist import Written, unlist
 from ckstore.engine.gc.upkeep import USUAL, Progress, Tended, Upkeep, silent
 from ckstore.engine.reach import Object
 from ckstore.engine.reports import GcReport
@@ -57,8 +57,9 @@ def collect(
     repo.prepare()
     if emergency:
         reserve.release(repo.fs)
+    done = _Done()
     try:
-        return until_not_expired(lambda: _collect(session, waiting, upkeep, progress, emergency))
+        return until_not_expired(lambda: _collect(session, waiting, upkeep, progress, emergency, done))
     except StorageError as error:
         if error.errno not in NO_ROOM or emergency:
             raise
@@ -66,29 +67,36 @@ def collect(
         raise StorageError(f"{error.message}; {hint}", error.errno, **error.details) from error
 
 
-def _collect(session: Session, waiting: Waiting, upkeep: Upkeep, progress: Progress, emergency: bool) -> GcReport:
+@dataclass
+class _Done:
+    """What a gc has done so far, attempts that were given up included."""
+
+    condemned: dict[Object, int] = field(default_factory=dict)
+    deleted: dict[Object, int] = field(default_factory=dict)
+    """What another gc had begun to delete, and old roots, among them."""
+    n_dropped: int = 0
+    """Segments that were dropped, not replaced."""
+
+
+def _collect(
+    session: Session, waiting: Waiting, upkeep: Upkeep, progress: Progress, emergency: bool, done: _Done
+) -> GcReport:
     repo, observer = session.repo, session.leases
     n_unjudged, end = _watch(observer, waiting)
-    condemned: dict[Object, int] = {}
-    deleted: dict[Object, int] = {}
-    n_dropped = n_waiting = 0
-    _finish(repo, progress)
+    done.deleted.update(_finish(repo, progress))
     tended = Tended() if emergency else _tended(session, upkeep, progress)
+    progress(0, 0, "looking for what nobody needs")
+    needs, left = reach.Needs(repo), left_alone(repo, observer)
     while True:  # a root has room for so many condemned objects only
-        progress(0, 0, "looking for what nobody needs")
-        batch = _condemn(repo, observer, emergency)
-        condemned.update(batch.objects)
-        n_dropped += batch.n_dropped
+        left = _condemn(repo, needs, left, done, emergency)
         number, writers = _wait(repo, observer, waiting, end)
         if writers and not waiting.expire_writers:
-            n_waiting = writers
-            break
-        deleted.update(_release(repo, number, progress))
-        if not batch.more or not number:
+            return _report(done, writers, n_unjudged, tended)
+        done.deleted.update(_release(repo, needs, number, progress))
+        if not left or not number:
             _drop_dead_leases(observer)
             _renew_reserve(repo, emergency, tended)
-            break
-    return _report(condemned, deleted, n_waiting, n_dropped, n_unjudged, tended)
+            return _report(done, 0, n_unjudged, tended)
 
 
 def _tended(session: Session, upkeep: Upkeep, progress: Progress) -> Tended:
@@ -105,14 +113,11 @@ def _renew_reserve(repo: Repository, emergency: bool, tended: Tended) -> None:
         repo.fs.sync_dir("")
 
 
-def _report(
-    condemned: dict[Object, int], deleted: dict[Object, int], writers: int, n_dropped: int, n_unjudged: int,
-    tended: Tended,
-) -> GcReport:  # fmt: skip
+def _report(done: _Done, writers: int, n_unjudged: int, tended: Tended) -> GcReport:
     return GcReport(
-        dry_run=False, condemned_objects=len(condemned), condemned_bytes=sum(condemned.values()),
-        deleted_objects=len(deleted), freed_bytes=sum(deleted.values()), waiting_writers=writers,
-        dropped_segments=n_dropped, unjudged_leases=n_unjudged, repacked_packs=tended.packs,
+        dry_run=False, condemned_objects=len(done.condemned), condemned_bytes=sum(done.condemned.values()),
+        deleted_objects=len(done.deleted), freed_bytes=sum(done.deleted.values()), waiting_writers=writers,
+        dropped_segments=done.n_dropped, unjudged_leases=n_unjudged, repacked_packs=tended.packs,
         repacked_bytes=tended.moved_bytes, rebased_frames=tended.rebased, rebased_bytes=tended.rebased_bytes,
         unmovable=[f"{what}: {problem}" for what, problem in tended.unmovable.items()], stopped=tended.stopped,
     )  # fmt: skip
@@ -129,47 +134,40 @@ def _watch(observer: Observer, waiting: Waiting) -> tuple[int, float]:
     return len(doubtful), end
 
 
-@dataclass
-class _Batch:
-    """What one root step A condemned."""
+def _condemn(
+    repo: Repository, needs: reach.Needs, found: dict[Object, int], done: _Done, emergency: bool = False
+) -> dict[Object, int]:
+    """Root step A for what nobody needs of `found`; what there was no room for.
 
-    objects: dict[Object, int] = field(default_factory=dict)
-    more: bool = False
-    """Whether there was no room for all that is dead."""
-    n_dropped: int = 0
-    """Segments that were dropped, not replaced."""
+    The choice is made again for every root that this step might extend, out of what was dead under the first: beside
+    busy savers a gc must be quick, and write nothing twice, to get its turn.
+    """
+    dead, n_dropped = found, 0
+    listed: list[Object] = []
+    written = None if emergency else Written()
 
-
-def _condemn(repo: Repository, observer: Observer, emergency: bool = False) -> _Batch:
-    """Root step A. The choice is made again for every root that this step might extend."""
-    batch = _Batch()
-
-    def step(writer: Writer) -> Callable[[Root], Root]:
-        def change(base: Root) -> Root:
-            nonlocal batch
-            dead = dead_of(repo, base, observer)
-            chosen = _fitting(base, sorted(dead), CONDEMNED_BYTES * 3 // 4)  # the rest is for segments
-            batch = _Batch(more=len(chosen) < len(dead))
-            trimmed_to = trim.trim_to(repo, base)
-            if not chosen and trimmed_to == base.trimmed_to:
-                return base
-            packs = frozenset(name for kind, name in chosen if kind == PACK)
-            lists = unlist(repo, writer, base, packs, rewrite=not emergency)
-            freed = no_more_held(repo, base, lists.segments)
-            dead.update(freed)
-            listed = _fitting(base, [*chosen, *sorted(freed)], CONDEMNED_BYTES)
-            batch = _Batch({item: dead[item] for item in listed}, len(listed) < len(dead), lists.n_dropped)
-            more = [Condemned(kind, name, base.number + 1) for kind, name in listed]
-            return msgspec.structs.replace(
-                base, condemned=[*base.condemned, *more], segments=lists.segments, trimmed_to=trimmed_to
-            )
-
-        return change
+    def change(writer: Writer, base: Root) -> Root:
+        nonlocal found, dead, listed, n_dropped
+        dead = found = unneeded(repo, base, found, needs)
+        listed, n_dropped, trimmed_to = [], 0, trim.trim_to(repo, base)
+        chosen = _fitting(base, sorted(found), CONDEMNED_BYTES * 3 // 4)  # the rest is for segments
+        if not chosen and trimmed_to == base.trimmed_to:
+            return base
+        segments, n_dropped = unlist(repo, writer, base, {name for kind, name in found if kind == PACK}, written)
+        freed = no_more_held(repo, base, segments)
+        dead = found | freed
+        listed = _fitting(base, [*chosen, *sorted(freed)], CONDEMNED_BYTES)
+        more = [Condemned(kind, name, base.number + 1) for kind, name in listed]
+        return msgspec.structs.replace(
+            base, condemned=[*base.condemned, *more], segments=segments, trimmed_to=trimmed_to
+        )
 
     with repo.writer() as writer:
-        root = writer.commit(step(writer), {})
-    trim.remove_roots(repo, root.trimmed_to)
-    return batch
+        root = writer.commit(lambda base: change(writer, base), {})
+    done.deleted.update(trim.remove_roots(repo, root.trimmed_to))
+    done.condemned.update({item: dead.pop(item) for item in listed})
+    done.n_dropped += n_dropped
+    return dead
 
 
 def _fitting(base: Root, items: list[Object], limit: int) -> list[Object]:
@@ -198,7 +196,7 @@ def _wait(repo: Repository, observer: Observer, waiting: Waiting, end: float) ->
         pause = min(2 * pause, 1.0)
 
 
-def _release(repo: Repository, number: int, progress: Progress) -> dict[Object, int]:
+def _release(repo: Repository, needs: reach.Needs, number: int, progress: Progress) -> dict[Object, int]:
     """Root step B for what was condemned up to root `number`: no older writer can commit; then delete, then clear."""
 
     def change(base: Root) -> Root:
@@ -206,7 +204,7 @@ def _release(repo: Repository, number: int, progress: Progress) -> dict[Object, 
         left = [item for item in base.condemned if item.number > number]
         if len(left) == len(base.condemned):
             return base
-        live = reach.of_root(repo, base)  # what was condemned must still be dead under the very root this step extends
+        live = reach.of_root(repo, base, needs)  # all of it must still be dead under the very root this step extends
         due = [item for item in base.condemned if item.number <= number]
         dead = [item for item in due if (item.kind, item.name) not in live]
         floor = max([base.floor, *(item.number for item in dead)])

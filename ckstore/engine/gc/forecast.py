@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from ckstore.engine.gc import frames, garbage, rebase, repack, support, uses
+from ckstore.engine.gc import frames, garbage, rebase, repack, support, trim, uses
 from ckstore.engine.gc.frames import Frames, Keys, KeySet, Numbers
 from ckstore.engine.gc.upkeep import USUAL, Progress, Upkeep, silent
 from ckstore.engine.gc.uses import Uses
@@ -32,11 +32,12 @@ def preview(session: Session, upkeep: Upkeep = USUAL, progress: Progress = silen
 
 def _preview(session: Session, root: Root, upkeep: Upkeep, progress: Progress) -> GcReport:
     repo = session.repo
-    sizes = garbage.dead_of(repo, root, session.leases)
-    sizes.update(garbage.sizes_of(repo, [*root.condemned, *root.deleting]))
+    dead = garbage.dead_of(repo, root, session.leases)
+    dead.update(garbage.sizes_of(repo, [*root.condemned, *root.deleting]))
+    sizes = dead | trim.old_roots(repo, trim.trim_to(repo, root))
     choice, plans = repack.choose(repo, root, upkeep), _Plans(repo, root, progress)
     checkpoints = plans.all()
-    rebased = plans.rebased(sizes, upkeep)
+    rebased = plans.rebased(dead, upkeep)
     return GcReport(
         dry_run=True, condemned_objects=len(sizes), condemned_bytes=sum(sizes.values()), deleted_objects=0,
         freed_bytes=0, waiting_writers=0, dropped_segments=0, unjudged_leases=len(session.leases.in_doubt()),

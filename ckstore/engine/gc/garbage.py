@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from ckstore.engine import reach
@@ -17,13 +19,26 @@ TEMPORARY = 0
 
 def dead_of(repo: Repository, root: Root, observer: Observer) -> dict[Object, int]:
     """Objects and temporaries that `root` does not need and whose writers live no more, with their bytes."""
+    return unneeded(repo, root, left_alone(repo, observer), reach.Needs(repo))
+
+
+def left_alone(repo: Repository, observer: Observer) -> dict[Object, int]:
+    """All objects and temporaries whose writers live no more, with their bytes.
+
+    That stays so: names never come back, nor do writers. So it may be asked of several roots what of this they need.
+    """
     there = reach.on_disk(repo)
     there.update({(TEMPORARY, name): size for name, size in repo.fs.sizes(TEMPORARIES).items() if writer_of(name)})
     # Listed after the objects: a writer that made one of them had its lease by then.
     writers = {writer for writer in observer.writers() if observer.live(writer)}
-    known = {(item.kind, item.name) for item in (*root.condemned, *root.deleting)}
-    dead = there.keys() - reach.of_root(repo, root) - known
-    return {item: there[item] for item in dead if writer_of(item[1]) not in writers}
+    return {item: size for item, size in there.items() if writer_of(item[1]) not in writers}
+
+
+def unneeded(repo: Repository, root: Root, found: Mapping[Object, int], needs: reach.Needs) -> dict[Object, int]:
+    """Those of `found` that `root` neither needs nor has condemned already."""
+    live = reach.of_root(repo, root, needs)
+    live.update((item.kind, item.name) for item in (*root.condemned, *root.deleting))
+    return {item: size for item, size in found.items() if item not in live}
 
 
 def path_of(kind: int, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from ckstore.engine.reach import Object
 from ckstore.format.names import DIRECTORY, ROOT, root_number, root_path
 from ckstore.format.records import Root
 from ckstore.store.repository import Repository
@@ -17,9 +18,9 @@ def trim_to(repo: Repository, base: Root) -> int:
         return base.trimmed_to
     limit, oldest_kept = base.number - KEEP_ROOTS, base.number - MAX_ROOTS
     now, trim = time.time(), max(base.trimmed_to, oldest_kept)
-    numbers = sorted(n for n in map(root_number, repo.fs.names(DIRECTORY[ROOT])) if n is not None)
-    for number in numbers:
-        if number > limit or (number > trim and now - _modified(repo, number) < KEEP_ROOTS_S):
+    numbers = (n for n in map(root_number, repo.fs.names(DIRECTORY[ROOT])) if n is not None)
+    for number in sorted(n for n in numbers if n <= limit):
+        if number > trim and now - _modified(repo, number) < KEEP_ROOTS_S:
             break
         trim = max(trim, number)
     return trim
@@ -32,11 +33,17 @@ def _modified(repo: Repository, number: int) -> float:
         return 0.0  # another gc has just trimmed it
 
 
-def remove_roots(repo: Repository, trimmed_to: int) -> None:
-    """Remove the roots up to that number. REQUIRES: a published root says that they may be gone."""
-    numbers = [number for number in map(root_number, repo.fs.names(DIRECTORY[ROOT])) if number is not None]
-    old = [number for number in numbers if number <= trimmed_to]
+def old_roots(repo: Repository, trimmed_to: int) -> dict[Object, int]:
+    """The roots up to that number that are still there, with their bytes."""
+    sizes = repo.fs.sizes(DIRECTORY[ROOT])
+    return {(ROOT, key): size for key, size in sizes.items() if 0 < (root_number(key) or 0) <= trimmed_to}
+
+
+def remove_roots(repo: Repository, trimmed_to: int) -> dict[Object, int]:
+    """Remove the roots up to that number; what they took. REQUIRES: a published root says that they may be gone."""
+    old = old_roots(repo, trimmed_to)
     if old:
         repo.fs.sync_dir(DIRECTORY[ROOT])  # as above: another process may have published the root that says so
-    for number in old:
-        repo.fs.remove(root_path(number))
+    for kind, key in old:
+        repo.fs.remove(f"{DIRECTORY[kind]}/{key}")
+    return old

@@ -12,6 +12,7 @@ Why dropping a segment, damaged or in an emergency, loses nothing that is live:
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -32,19 +33,25 @@ class Unlisted(NamedTuple):
     n_dropped: int
 
 
-def unlist(
-    repo: Repository, writer: Writer, base: Root, dead: frozenset[str], rewrite: bool = True
-) -> Unlisted:  # fmt: skip
+Written = dict[tuple[str, frozenset[int]], list[ObjectRef]]
+"""What a writer has put in place of a segment, by its name and the positions of the packs that are gone."""
+
+
+def unlist(repo: Repository, writer: Writer, base: Root, dead: Collection[str], written: Written | None) -> Unlisted:
     """The segments of `base` such that none names a pack of `dead`; what cannot be read for that is dropped.
 
-    rewrite: without, segments that name one are dropped as well, and nothing is written.
+    written: so that a commit that tries again does not write them again. None: segments that name one are dropped as
+    well, and nothing is written.
     """
     segments: list[ObjectRef] = []
     n_dropped = 0
     for ref in base.segments:
         try:
-            left = _without(repo, writer, ref, dead) if rewrite else _untouched(repo, ref, dead)
-            n_dropped += not (rewrite or left)
+            if written is None:
+                left = _untouched(repo, ref, dead)
+                n_dropped += not left
+            else:
+                left = _without(repo, writer, ref, dead, written)
         except CorruptError:
             # or another gc has just removed it: then `base` is not the newest root, and this is done again
             left, n_dropped = [], n_dropped + 1
@@ -52,28 +59,36 @@ def unlist(
     return Unlisted(segments, n_dropped)
 
 
-def _untouched(repo: Repository, ref: ObjectRef, dead: frozenset[str]) -> list[ObjectRef]:
-    head = repo.objects.segment(ref)
-    named = {pack.name for i, pack in enumerate(head.packs) if i not in head.gone}
-    return [] if named & dead else [ref]
+def _untouched(repo: Repository, ref: ObjectRef, dead: Collection[str]) -> list[ObjectRef]:
+    names_one = any(pack.name in dead for pack in repo.objects.segment(ref).packs_left)
+    return [] if names_one else [ref]
 
 
-def _without(repo: Repository, writer: Writer, ref: ObjectRef, dead: frozenset[str]) -> list[ObjectRef]:
+def _without(
+    repo: Repository, writer: Writer, ref: ObjectRef, dead: Collection[str], written: Written
+) -> list[ObjectRef]:
     head = repo.objects.segment(ref)
-    gone = {i for i, pack in enumerate(head.packs) if pack.name in dead or i in head.gone}
-    if len(gone) == len(head.gone):
+    old = frozenset(head.gone)
+    gone = old.union(i for i, pack in enumerate(head.packs) if pack.name in dead)
+    if gone == old:
         return [ref]
     if len(gone) == len(head.packs):
         return []
+    if (ref.name, gone) not in written:
+        written[ref.name, gone] = _put(repo, writer, ref, head, gone)
+    return written[ref.name, gone]
+
+
+def _put(repo: Repository, writer: Writer, ref: ObjectRef, head: Segment, gone: frozenset[int]) -> list[ObjectRef]:
     marked = _marked(ref, head, gone)
     if head.pack_rows and 2 * marked.n_gone < head.n_rows:
         return [writer.put(SEGMENT, marked)]
-    merge = Merge(repo.objects, [ref], dead)
+    merge = Merge(repo.objects, [ref], frozenset(head.packs[i].name for i in gone))
     made = writer.put_pages(merge.packs, merge.pages(), merge.most_rows, head.level)
     return [made] if made else []
 
 
-def _marked(ref: ObjectRef, head: Segment, gone: set[int]) -> Segment:
+def _marked(ref: ObjectRef, head: Segment, gone: frozenset[int]) -> Segment:
     """A head over the same pages, where they lie: deleting one checkpoint must not rewrite what all others use."""
 
     def held(page: PageRef) -> PageRef:

@@ -23,14 +23,11 @@ Sound = dict[bytes, Place]
 
 def sound(repo: Repository, scan: Scan, wanted: Iterable[bytes], live: Container[str]) -> Sound:
     """Places of the `wanted` chunks, and of all their bases, as far as there are any. live: packs to be preferred."""
-    places = _places(scan, set(wanted))
-    rejected: set[tuple[str, int]] = set()
-    while True:
-        chosen = _chosen(places, rejected, lambda place: (place.pack not in live, place.frame_bytes, place.pack))
-        wrong = _first_wrong(repo, list(chosen.values()))
-        if wrong is None:
-            return chosen
-        rejected.add((wrong.pack, wrong.offset))
+
+    def rank(place: Place) -> tuple[bool, int, str]:
+        return place.pack not in live, place.frame_bytes, place.pack
+
+    return _chosen(_places(scan, set(wanted)), rank, _Judge(repo).is_right)
 
 
 def _places(scan: Scan, wanted: set[bytes]) -> dict[bytes, list[Place]]:
@@ -47,22 +44,28 @@ def _places(scan: Scan, wanted: set[bytes]) -> dict[bytes, list[Place]]:
 
 
 def _chosen(
-    places: dict[bytes, list[Place]], rejected: Container[tuple[str, int]],
-    rank: Callable[[Place], tuple[bool, int, str]],
-) -> Sound:  # fmt: skip
-    """One place a chunk such that bases come first: chains without cycles, the shortest there are."""
+    places: dict[bytes, list[Place]], rank: Callable[[Place], tuple[bool, int, str]], is_right: Callable[[Place], bool]
+) -> Sound:
+    """One place a chunk such that bases come first: chains without cycles, the shortest there are.
+
+    is_right: asked of a place whose bases are chosen already, and once only: a pack may be full of wrong ones.
+    """
     chosen: Sound = {}
     work: dict[bytes, int] = {}
+    wrong: set[tuple[str, int]] = set()
     for _ in range(MAX_DEPTH):
         ready: Sound = {}
         for chunk_id in places.keys() - chosen.keys():
-            fit = [
+            fit = (
                 place for place in places[chunk_id]
-                if (place.pack, place.offset) not in rejected and all(base in chosen for base in place.base_ids)
+                if (place.pack, place.offset) not in wrong and all(base in chosen for base in place.base_ids)
                 and 1 + sum(work[base] for base in place.base_ids) <= MAX_WORK
-            ]  # fmt: skip
-            if fit:
-                ready[chunk_id] = min(fit, key=rank)
+            )  # fmt: skip
+            for place in sorted(fit, key=rank):
+                if is_right(place):
+                    ready[chunk_id] = place
+                    break
+                wrong.add((place.pack, place.offset))
         if not ready:
             break
         work.update({chunk: 1 + sum(work[base] for base in place.base_ids) for chunk, place in ready.items()})
@@ -70,22 +73,24 @@ def _chosen(
     return chosen
 
 
-def _first_wrong(repo: Repository, places: list[Place]) -> Place | None:
-    """The first of these places that does not give the chunk it says it holds."""
-    number = {place.chunk_id: i for i, place in enumerate(places)}
-    rows = [
-        Row(
-            place.chunk_id, ObjectRef(place.pack, bytes(32), 0), place.offset, place.frame_bytes, place.logical_bytes,
-            tuple(number[base] for base in place.base_ids),
-        )
-        for place in places
-    ]  # fmt: skip
-    decoder = Decoder(repo, rows)
-    for i, place in enumerate(places):
+class _Judge:
+    """Decodes one place after another; those that were right may be bases of later ones."""
+
+    def __init__(self, repo: Repository) -> None:
+        self._rows: list[Row] = []
+        self._number: dict[bytes, int] = {}
+        self._decoder = Decoder(repo, self._rows)
+
+    def is_right(self, place: Place) -> bool:
+        """Whether a place gives the chunk it says it holds."""
+        number, bases = len(self._rows), tuple(self._number[base] for base in place.base_ids)
+        pack = ObjectRef(place.pack, bytes(32), 0)
+        self._rows.append(Row(place.chunk_id, pack, place.offset, place.frame_bytes, place.logical_bytes, bases))
         try:
-            data = decoder.chunk(i)
+            data = self._decoder.chunk(number)
         except CorruptError:
-            return place
+            return False
         if blake3(data).digest() != place.chunk_id:
-            return place
-    return None
+            return False
+        self._number[place.chunk_id] = number
+        return True

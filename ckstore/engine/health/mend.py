@@ -10,46 +10,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from ckstore.engine.health import touched
 from ckstore.engine.health.adopt import Sound
+from ckstore.engine.health.found import Survey
+from ckstore.engine.health.numbered import Numbered, Numbers
 from ckstore.engine.health.scan import Place
-from ckstore.engine.health.survey import Survey
 from ckstore.format.closure import Row
 from ckstore.format.manifest import Table
-from ckstore.format.records import Entry, PageRef, TensorRow
+from ckstore.format.records import Entry, TensorRow
 
 
 @dataclass
+class Known:
+    """The chunks and places of all cases, which tell of them by number."""
+
+    chunks: Numbered[bytes] = field(default_factory=Numbered)
+    places: Numbered[Place] = field(default_factory=Numbered)
+
+
+@dataclass(frozen=True)
 class Case:
     """A checkpoint whose closure may have to be made anew."""
 
     entry: Entry
-    table: Table
-    manifest_pages: list[PageRef]
-    old: list[Row] = field(default_factory=list)
-    """The rows of its closure; none if that cannot be read."""
-    bad: dict[bytes, None] = field(default_factory=dict)
+    wanted: Numbers
+    """The chunks of its tensors."""
+    old: Numbers
+    """The places that its closure names; none if that cannot be read."""
+    bad: Numbers
     """Chunks that it needs and that its rows do not give."""
     odd: bool = False
     """Whether its closure cannot be read, or says of itself what is not so."""
     relisted: bool = False
     """Whether no readable part of the catalog names it any more."""
 
-    @property
-    def wanted(self) -> dict[bytes, None]:
-        """The chunks of its tensors."""
-        rows = ((row, columns) for row, columns in self.table if isinstance(row, TensorRow))
-        return {columns.chunk_id(i): None for _, columns in rows for i in range(columns.n_chunks)}
 
-
-def examine(case: Case, seen: Survey) -> None:
-    """Fill in what is bad of a case."""
-    tainted = touched.by_chunk(case.old, touched.taints(case.old, seen.blame))
-    there = {row.chunk_id for row in case.old}
-    case.bad = dict.fromkeys((*tainted, *(chunk for chunk in case.wanted if chunk not in there)))
+def case_of(
+    entry: Entry, table: Table, rows: Sequence[Row], seen: Survey, known: Known, relisted: bool = False
+) -> Case:  # fmt: skip
+    """The case of a checkpoint with this manifest and these closure rows."""
+    tainted = touched.by_chunk(rows, touched.taints(rows, seen.blame))
+    tensors = (columns for row, columns in table if isinstance(row, TensorRow))
+    wanted = dict.fromkeys(columns.chunk_id(i) for columns in tensors for i in range(columns.n_chunks))
+    there = {row.chunk_id for row in rows}
+    bad = dict.fromkeys((*tainted, *(chunk for chunk in wanted if chunk not in there)))
+    old = known.places.of(_as_place(rows, i) for i in range(len(rows)))
+    odd = entry.id in seen.odd
+    return Case(entry, known.chunks.of(wanted), old, known.chunks.of(bad), odd, relisted)
 
 
 @dataclass
@@ -57,45 +70,42 @@ class Mended:
     """A case with the rows of its new closure, as places; bases come first."""
 
     case: Case
-    places: list[Place]
-    lost: set[bytes]
+    places: Numbers
+    lost: Numbers
     """Chunks of its tensors for which there is no sound place."""
     n_adopted: int = 0
     """Chunks that are read from another place than before."""
+    lost_tensors: list[str] = field(default_factory=list)
+    """Dotted paths of the tensors that cannot be read; filled in where the case is given up for lost."""
 
-    def lost_tensors(self) -> list[str]:
-        """Dotted paths of the tensors that cannot be read."""
-        return touched.tensors(self.case.table, lambda chunk: ("",) if chunk in self.lost else ()).get("", [])
-
-    def is_new(self, copied: Container[tuple[str, int]]) -> bool:
-        """Whether its rows are other than before; `copied` frames lie in new packs."""
-        old = {_as_place(self.case.old, i) for i in range(len(self.case.old))}
-        same = old == set(self.places) and not any((place.pack, place.offset) in copied for place in self.places)
-        return self.case.odd or self.case.relisted or not same
+    def is_new(self, copied: Numbers) -> bool:
+        """Whether its rows are other than before; `copied` places lie in new packs."""
+        same = np.array_equal(np.unique(self.case.old), np.unique(self.places))
+        return self.case.odd or self.case.relisted or not same or bool(np.isin(self.places, copied).any())
 
 
-def mend(case: Case, sound: Sound) -> Mended:
+def mend(case: Case, sound: Sound, known: Known) -> Mended:
     """The rows that a case gets."""
-    old = {row.chunk_id: _as_place(case.old, i) for i, row in enumerate(case.old)}
-    places = {chunk: place for chunk, place in old.items() if chunk not in case.bad}
+    wanted, bad = known.chunks.at(case.wanted), set(known.chunks.at(case.bad))
+    old = {place.chunk_id: place for place in known.places.at(case.old)}
+    places = {chunk: place for chunk, place in old.items() if chunk not in bad}
     n_kept = len(places)
-    for chunk in _needed(case, sound, old):  # in the order of `sound`: bases before what is based on them
+    for chunk in _needed(bad, sound, old):  # in the order of `sound`: bases before what is based on them
         places.setdefault(chunk, sound[chunk])
     n_adopted = len(places) - n_kept
-    wanted = case.wanted
-    lost = {chunk for chunk in wanted if chunk not in places}
-    return Mended(case, _pruned(places, wanted), lost, n_adopted)
+    lost = (chunk for chunk in wanted if chunk not in places)
+    return Mended(case, known.places.of(_pruned(places, wanted)), known.chunks.of(lost), n_adopted)
 
 
-def _needed(case: Case, sound: Sound, old: Mapping[bytes, Place]) -> list[bytes]:
+def _needed(bad: AbstractSet[bytes], sound: Sound, old: Mapping[bytes, Place]) -> list[bytes]:
     """The bad chunks that have a sound place, and all bases of these places that the case has no good row for."""
     needed: set[bytes] = set()
-    todo = [chunk for chunk in case.bad if chunk in sound]
+    todo = [chunk for chunk in bad if chunk in sound]
     while todo:
         chunk = todo.pop()
         if chunk not in needed:
             needed.add(chunk)
-            todo.extend(base for base in sound[chunk].base_ids if base in case.bad or base not in old)
+            todo.extend(base for base in sound[chunk].base_ids if base in bad or base not in old)
     return [chunk for chunk in sound if chunk in needed]
 
 
@@ -105,7 +115,7 @@ def _as_place(rows: Sequence[Row], i: int) -> Place:
     return Place(row.chunk_id, row.pack.name, row.offset, row.frame_bytes, row.logical_bytes, bases)
 
 
-def _pruned(places: Mapping[bytes, Place], wanted: Mapping[bytes, None]) -> list[Place]:
+def _pruned(places: Mapping[bytes, Place], wanted: Iterable[bytes]) -> list[Place]:
     """The places of the wanted chunks and of their bases, in order."""
     needed: set[bytes] = set()
     todo = [chunk for chunk in wanted if chunk in places]

@@ -12,18 +12,26 @@ Damaged files stay where they are until nothing names them and a gc removes them
 
 from __future__ import annotations
 
+import numpy as np
+
+from ckstore.engine import catalog
 from ckstore.engine.health import plan as planning
 from ckstore.engine.health import rewrite
 from ckstore.engine.health.found import WHOLE
 from ckstore.engine.health.plan import Plan
-from ckstore.engine.health.verify import LOOKS
 from ckstore.engine.reach import ref_of
 from ckstore.engine.reports import Loss, Remedy, RepairReport
+from ckstore.engine.republish import unchanged
 from ckstore.engine.session import Session
+from ckstore.format.records import Entry, Root
 from ckstore.store.fs import LocalFs
 from ckstore.store.repository import Repository
 from ckstore.store.salvage import SalvagedRoots
 from ckstore.store.writer import until_not_expired
+
+FORGOTTEN = "without metrics, tags and meta, which are lost"
+NOTES = "its metrics, tags and meta, if it had any: tag it before the next `ckstore keep` if it must stay"
+DOUBTFUL = "nothing tells whether it was deleted long ago, or never saved to the end"
 
 
 def repair(fs: LocalFs, dry_run: bool, readonly: bool = False) -> RepairReport:
@@ -46,19 +54,37 @@ def _attempt(fs: LocalFs, dry_run: bool, readonly: bool) -> RepairReport:
             report = _report(plan, roots, dry_run)
             if not plan.is_empty:
                 rewrite.apply(session.repo, writer, plan)
+            else:
+                writer.commit(lambda root: root, {})  # WriterExpired if a gc may have removed what was looked at
         return report
     finally:
         session.close()
 
 
 def _look(session: Session, roots: SalvagedRoots) -> RepairReport:
-    """What would be done. No lease keeps a gc from what is looked at: what it removes meanwhile is looked for again."""
-    for _ in range(LOOKS):
-        root = session.repo.root()
-        report = _report(planning.make(session, roots, root), roots, dry_run=True)
-        if report.ok or roots.newest_number() == root.number:
-            break
-    return report
+    """What would be done. No lease keeps a gc from what is looked at: what it removes meanwhile needs no repair."""
+
+    def look(root: Root) -> RepairReport:
+        plan = planning.make(session, roots, root)
+        _forget_gone(session.repo, plan)
+        return _report(plan, roots, dry_run=True)
+
+    return session.repo.at_newest(look)
+
+
+def _forget_gone(repo: Repository, plan: Plan) -> None:
+    """Take out checkpoints that were deleted or got other objects since they were surveyed."""
+    newest = repo.root()
+    if newest.number == plan.root.number:
+        return
+    now = {entry.id: entry for entry in catalog.readable(repo, newest)}
+
+    def is_there(entry: Entry) -> bool:
+        return entry.id in now and unchanged(now[entry.id], entry)
+
+    plan.without_manifest = [entry for entry in plan.without_manifest if is_there(entry)]
+    plan.mended = [one for one in plan.mended if one.case.relisted or is_there(one.case.entry)]
+    plan.losses = [one for one in plan.losses if one.case.relisted or is_there(one.case.entry)]
 
 
 def _report(plan: Plan, roots: SalvagedRoots, dry_run: bool) -> RepairReport:
@@ -98,16 +124,17 @@ def _catalog_remedies(plan: Plan) -> list[Remedy]:
         )
         for ref in plan.lost_pages
     ]
-    remembered = {one.entry.id for one in plan.recovered if one.remembered}
+    forgotten = {entry.id for entry in _forgotten(plan)}
     for mended in plan.mended:
         if mended.case.relisted:
             entry = mended.case.entry
-            notes = (
-                "as an older root had it"
-                if entry.id in remembered
-                else "without metrics, tags and meta, which are lost"
-            )
+            notes = FORGOTTEN if entry.id in forgotten else "as an older root had it"
+            notes += f"; {DOUBTFUL}" if entry.id in _doubtful(plan) else ""
             found.append(Remedy(f"checkpoint {ref_of(entry)}", "nothing that reads lists it", f"listed again, {notes}"))
+    found += [
+        Remedy(f"checkpoint {ref_of(entry)}", "only its manifest is left, which others share", "left deleted")
+        for entry in (plan.ledger.deleted if plan.past_damage else ())
+    ]
     return found + [
         Remedy(f"checkpoint {ref_of(entry)}", "deleted since, as it seems: its manifest is gone", "no longer listed")
         for entry in plan.dropped
@@ -116,11 +143,10 @@ def _catalog_remedies(plan: Plan) -> list[Remedy]:
 
 def _closure_remedies(plan: Plan) -> list[Remedy]:
     found = []
-    copied = {(place.pack, place.offset) for place in plan.copies}
     for mended in plan.mended:
         if not mended.case.relisted:
             name = f"closure {mended.case.entry.closure.name}"
-            n_copied = sum((place.pack, place.offset) in copied for place in mended.places)
+            n_copied = int(np.isin(mended.places, plan.copied).sum())
             remedy = f"made anew: {mended.n_adopted} chunks found elsewhere, {n_copied} copied to new packs"
             problem = _problem(plan, name) or f"{ref_of(mended.case.entry)} needs a damaged pack"
             found.append(Remedy(name, problem, remedy))
@@ -129,26 +155,48 @@ def _closure_remedies(plan: Plan) -> list[Remedy]:
 
 def _losses(plan: Plan) -> list[Loss]:
     """What cannot be read, by checkpoint."""
-    found = [
-        Loss(
-            ref_of(entry),
-            entry.id.hex(),
-            [WHOLE],
-            _problem(plan, f"manifest {entry.manifest.name}") or "its manifest cannot be read",
-        )
-        for entry in plan.without_manifest
-    ]
+    found = [Loss(ref_of(entry), entry.id.hex(), [WHOLE], _why(plan, entry)) for entry in plan.without_manifest]
     for mended in plan.losses:
         entry, n = mended.case.entry, len(mended.lost)
         why = f"{n} of its chunks are damaged, and there is no other copy"
-        found.append(Loss(ref_of(entry), entry.id.hex(), mended.lost_tensors(), why))
-    return found
+        found.append(Loss(ref_of(entry), entry.id.hex(), mended.lost_tensors, why))
+    return found + [Loss(ref_of(entry), entry.id.hex(), [], NOTES) for entry in _forgotten(plan)]
+
+
+def _why(plan: Plan, entry: Entry) -> str:
+    """Why nothing of a checkpoint can be read."""
+    why = _problem(plan, f"manifest {entry.manifest.name}") or "its manifest cannot be read"
+    if entry.id not in plan.seen.odd or entry in plan.dropped:
+        return why
+    closure = f"closure {entry.closure.name}"
+    problem = _problem(plan, closure) or f"{closure} cannot be read"
+    return f"{why}; {problem}: put one of the two back, or delete the checkpoint, for gc cannot go on without"
+
+
+def _forgotten(plan: Plan) -> list[Entry]:
+    """Checkpoints listed again of which no root tells what notes they had."""
+    remembered = {one.entry.id for one in plan.ledger.recovered if one.remembered}
+    relisted = (mended.case.entry for mended in plan.mended if mended.case.relisted)
+    return [entry for entry in relisted if entry.id not in remembered]
 
 
 def _unknown_losses(plan: Plan) -> list[Loss]:
     """Entries of lost pages that nothing else tells of."""
     listed = sum(ref.n_entries for ref in plan.lost_pages)
-    missing = listed - sum(mended.case.relisted for mended in plan.mended)
+    found = sum(mended.case.entry.id in plan.page_of for mended in plan.mended)
+    doubtful = _doubtful(plan)
+    missing = listed - found + len(doubtful)
     if missing <= 0:
         return []
-    return [Loss("?", "", [WHOLE], f"{missing} of {listed} entries in lost pages of the catalog: no manifest is left")]
+    why = f"{missing} of {listed} entries in lost pages of the catalog: no manifest is left"
+    why += f", or it is among the {len(doubtful)} listed again of which {DOUBTFUL}" if doubtful else ""
+    return [Loss("?", "", [WHOLE], why)]
+
+
+def _doubtful(plan: Plan) -> set[bytes]:
+    """Checkpoints listed again in the place of a lost page that may not have been in it."""
+    return {
+        mended.case.entry.id
+        for mended in plan.mended
+        if mended.case.entry.id in plan.ledger.doubtful & plan.page_of.keys()
+    }

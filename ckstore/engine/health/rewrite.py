@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from ckstore.engine import catalog
 from ckstore.engine.health.mend import Mended
 from ckstore.engine.health.plan import Plan
-from ckstore.engine.republish import put_closure
-from ckstore.engine.retain.thin import CHECKPOINT
+from ckstore.engine.parent import load_manifest
+from ckstore.engine.republish import origin, put_closure
 from ckstore.errors import WriterExpired
 from ckstore.format import envelope, manifest
 from ckstore.format.closure import Row
@@ -64,9 +64,10 @@ def _put(
 ) -> Entry:  # fmt: skip
     """Write a closure, and the manifest too if nothing names that any more; the entry that names them."""
     case, entry = mended.case, mended.case.entry
-    manifest_ref, manifest_pages = entry.manifest, case.manifest_pages
     if case.relisted:
-        manifest_ref, manifest_pages = _put_manifest(repo, writer, mended, shared)
+        manifest_ref, manifest_pages = _put_manifest(repo, writer, entry, plan.root.chunk_elements, shared)
+    else:
+        manifest_ref, manifest_pages = entry.manifest, repo.objects.manifest(entry.manifest).pages
     own, extra = {}, EMPTY
     if not (case.odd or case.relisted):
         old = repo.objects.closure(entry.closure)
@@ -78,13 +79,13 @@ def _put(
 
 
 def _put_manifest(
-    repo: Repository, writer: Writer, mended: Mended, shared: dict[bytes, PageRef]
+    repo: Repository, writer: Writer, entry: Entry, chunk_elements: int, shared: dict[bytes, PageRef]
 ) -> tuple[ObjectRef, list[PageRef]]:
     """A copy of a manifest: its own could be in the hands of a gc."""
-    entry, table = mended.case.entry, mended.case.table
+    table, _ = load_manifest(repo, entry, chunk_elements)
     old = repo.objects.manifest(entry.manifest)
     notes = envelope.decode_map(old.extra, f"manifest {entry.manifest.name}")
-    extra = envelope.encode_map({**notes, CHECKPOINT: entry.id})
+    extra = envelope.encode_map({**notes, **origin(entry, old)})
     pages = manifest.to_pages(table)
 
     def head(refs: list[PageRef]) -> Manifest:
@@ -99,8 +100,8 @@ def _rows(plan: Plan, mended: Mended, copied: Rows, needed: Needed) -> list[Row]
     """The places of a closure as its rows."""
     number: dict[bytes, int] = {}
     rows: list[Row] = []
-    own = {row.pack.name for row in mended.case.old}
-    for place in mended.places:
+    own = {place.pack for place in plan.known.places.at(mended.case.old)}
+    for place in plan.known.places.at(mended.places):
         bases = tuple(number[base] for base in place.base_ids)
         number[place.chunk_id] = len(rows)
         new = copied.get((place.pack, place.offset))
@@ -136,7 +137,11 @@ def _publish(
     lost = {ref.name for ref in plan.lost_segments}
     dropped = {entry.id for entry in plan.dropped}
     written: dict[str, CatalogRef] = {}
-    pages = _pages(writer, relisted) if plan.lost_pages else []
+    behind = [entry for entry in relisted if entry.id not in plan.page_of]
+    pages = {
+        ref.page.name: _pages(writer, [entry for entry in relisted if plan.page_of.get(entry.id) == ref.page.name])
+        for ref in plan.lost_pages
+    }
 
     def edit(old: Entry) -> Entry | None:
         if old.id in dropped:
@@ -148,11 +153,11 @@ def _publish(
     def extend(base: Root) -> Root:
         _check_same(base, plan)
         root = replace(base, floor=base.number + 1) if plan.past_damage else base
-        root = replace(root, catalog=_catalog(root, plan, pages))
+        root = replace(root, catalog=[new for ref in root.catalog for new in pages.get(ref.page.name, [ref])])
         root = catalog.change_many(repo, writer, root, changed.keys() | dropped, edit, written)
-        if relisted and not plan.lost_pages:
+        if behind:
             known = {entry.id for entry in catalog.readable(repo, root)}
-            for entry in relisted:
+            for entry in behind:
                 root = root if entry.id in known else catalog.append(repo, writer, root, entry)
         kept = [ref for ref in root.segments if ref.name not in lost]
         return replace(root, segments=[*kept, *segments])
@@ -170,11 +175,3 @@ def _check_same(base: Root, plan: Plan) -> None:
 def _pages(writer: Writer, entries: Sequence[Entry]) -> list[CatalogRef]:
     parts = [list(entries[i : i + PAGE_ENTRIES]) for i in range(0, len(entries), PAGE_ENTRIES)]
     return [CatalogRef(writer.put(CATALOG, CatalogPage(part)), len(part)) for part in parts]
-
-
-def _catalog(root: Root, plan: Plan, pages: Sequence[CatalogRef]) -> list[CatalogRef]:
-    """The pages of `root`, with `pages` where the first lost one was."""
-    lost = {ref.page.name for ref in plan.lost_pages}
-    left = [ref for ref in root.catalog if ref.page.name not in lost]
-    first = next((i for i, ref in enumerate(root.catalog) if ref.page.name in lost), len(left))
-    return [*left[:first], *pages, *left[first:]]

@@ -5,8 +5,12 @@ A pack tells what it holds by its table; where that cannot be read, its frames a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from functools import cached_property
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from ckstore.errors import UNREADABLE, StorageError
 from ckstore.format import frame
@@ -38,6 +42,7 @@ class Scan:
     def __init__(self, repo: Repository) -> None:
         self._repo = repo
         self._sizes = {name: size for name, size in repo.fs.sizes(DIRECTORY[PACK]).items() if is_object_name(name)}
+        self._names = sorted(self._sizes)
         self._scanned: dict[str, list[_Seen]] = {}
         """Of the packs whose table cannot be read."""
         self.refused: StorageError | None = None
@@ -45,10 +50,29 @@ class Scan:
 
     def find(self, ids: Collection[bytes]) -> Iterator[Place]:
         """Every frame of these chunks that reads and passes its checks, pack by pack."""
-        for name in sorted(self._sizes):
+        for name in self._holders(ids):
             for seen in self._frames(name):
                 if seen.chunk_id in ids and (place := self._place(name, seen)) is not None:
                     yield place
+
+    def _holders(self, ids: Collection[bytes]) -> list[str]:
+        """The packs that may hold one of these chunks, by name."""
+        leads, pack_of = self._index
+        wanted = np.unique(_leads(ids))
+        spans = zip(np.searchsorted(leads, wanted), np.searchsorted(leads, wanted, "right"), strict=True)
+        numbers = {number for first, last in spans for number in pack_of[first:last].tolist()}
+        return [self._names[number] for number in sorted(numbers)]
+
+    @cached_property
+    def _index(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+        """The leads of all chunks, sorted, and the pack of each; 12 bytes a frame.
+
+        Chains are followed base by base: without this, every table would be read again for each.
+        """
+        parts = [_leads(seen.chunk_id for seen in self._frames(name)) for name in self._names]
+        leads = np.concatenate([_leads(()), *parts])
+        order = np.argsort(leads)
+        return leads[order], np.repeat(np.arange(len(parts), dtype=np.uint32), list(map(len, parts)))[order]
 
     def _frames(self, name: str) -> list[_Seen]:
         if name in self._scanned:
@@ -79,6 +103,11 @@ class _Seen(NamedTuple):
     chunk_id: bytes
     offset: int
     frame_bytes: int
+
+
+def _leads(ids: Iterable[bytes]) -> npt.NDArray[np.uint64]:
+    """The first eight bytes of each chunk id, as numbers."""
+    return np.frombuffer(b"".join(chunk_id[:8] for chunk_id in ids), np.uint64)
 
 
 def _scanned(repo: Repository, name: str, size: int) -> Iterator[_Seen]:

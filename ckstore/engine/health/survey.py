@@ -6,72 +6,92 @@ chunk and compare it with its BLAKE3 id.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 
-from blake3 import blake3
 from msgspec.structs import astuple
 
-from ckstore.engine.decode import Decoder, row_name
-from ckstore.engine.health import touched, verify_packs
-from ckstore.engine.health.found import WHOLE, Found
-from ckstore.engine.health.verify_packs import Spoilt
+from ckstore.engine import reach
+from ckstore.engine.health import touched, verify_chunks, verify_packs
+from ckstore.engine.health.found import WHOLE, Survey
 from ckstore.engine.parent import load_closure, load_manifest
-from ckstore.engine.reach import ref_of
 from ckstore.engine.session import Session
-from ckstore.errors import UNREADABLE, CkError, IntegrityError, UnsupportedError
+from ckstore.errors import UNREADABLE, IntegrityError
 from ckstore.format import closure, envelope
 from ckstore.format.closure import Row
 from ckstore.format.manifest import Table
-from ckstore.format.names import CLOSURE, MANIFEST
+from ckstore.format.names import CLOSURE, DIRECTORY, MANIFEST, PACK, SEGMENT
 from ckstore.format.records import CatalogRef, Closure, Entry, ObjectRef, PageRef, Root
 from ckstore.store.repository import Repository
 
-
-@dataclass
-class Survey:
-    """What was found of one root."""
-
-    found: Found = field(default_factory=Found)
-    entries: list[Entry] = field(default_factory=list)
-    """In commit order; those of unreadable pages are missing."""
-    lost_pages: list[CatalogRef] = field(default_factory=list)
-    lost_segments: list[ObjectRef] = field(default_factory=list)
-    rows: dict[bytes, list[Row]] = field(default_factory=dict)
-    """Of every closure that reads, by the id of its checkpoint."""
-    whole: set[bytes] = field(default_factory=set)
-    """Checkpoints to which nothing has happened."""
-    odd: set[bytes] = field(default_factory=set)
-    """Checkpoints whose closure cannot be read, or says of itself what is not so."""
-    spoilt: Spoilt = field(default_factory=dict)
-    gone: set[str] = field(default_factory=set)
-    """Packs that are needed and not there."""
-    damaged_packs: set[str] = field(default_factory=set)
-    """Packs with any damage, gone ones among them."""
-
-    def blame(self, row: Row) -> str | None:
-        """The damaged object in which the frame of a row lies, if it cannot be read."""
-        if row.pack.name in self.gone:
-            return f"pack {row.pack.name}"
-        return row_name(row) if (row.pack.name, row.offset) in self.spoilt else None
+LOOKS = 4
+"""However fast others go on: what is new after the last look is not looked at."""
 
 
 def survey(session: Session, root: Root, level: str) -> Survey:
-    """Look at all that `root` needs. Damage is noted, not raised."""
-    repo, seen = session.repo, Survey()
-    _look_at_catalog(repo, root, seen)
-    for ref in root.segments:
-        if not seen.found.guard(f"segment {ref.name}", partial(_read_segment, repo, ref)):
-            seen.lost_segments.append(ref)
-    for entry in seen.entries:
+    """Look at all that `root` needs. Damage is noted, not raised.
+
+    No gc waits for whoever only reads. So what is damaged then counts only if the newest root needs it too. Where some
+    does not, what is new under that root is looked at as well, and the survey is one of that root.
+    """
+    seen = Survey(root)
+    for _ in range(LOOKS):
+        _look(session, level, seen)
+        seen.is_settled = not (session.repo.readonly and _is_overtaken(session.repo, seen))
+        if seen.is_settled:
+            break
+    return seen
+
+
+def _is_overtaken(repo: Repository, seen: Survey) -> bool:
+    """Go on to the newest root, without the damages of what it does not need, if there are any."""
+    try:
+        if not seen.found.problems or repo.root().number == seen.root.number:
+            return False
+        root, needed = repo.at_newest(lambda root: (root, reach.of_root(repo, root)))
+    except UNREADABLE:
+        return False  # what hides from us what is needed stops every gc
+    if not seen.found.keep_only({f"{DIRECTORY[kind]} {name}" for kind, name in needed}):
+        return False
+    seen.root = root
+    return True
+
+
+def _look(session: Session, level: str, seen: Survey) -> None:
+    """Look at what `seen.root` needs and was not looked at before."""
+    repo, is_first = session.repo, not seen.looked_at
+    seen.entries, seen.lost_pages = [], []
+    _look_at_catalog(repo, seen.root, seen)
+    _look_at_segments(repo, seen)
+    fresh = [entry for entry in seen.entries if not seen.looked_at.issuperset(_objects(entry))]
+    for entry in fresh:
+        seen.whole.discard(entry.id)
+        seen.odd.discard(entry.id)
         _look_at_entry(repo, entry, seen)
+    if not is_first:
+        used = {row.pack.name for _, rows in seen.users(repo, seen.packs) for row in rows}
+        seen.packs = {name: ref for name, ref in seen.packs.items() if name in used}
     _look_at_packs(repo, level, seen)
     if level == "data":
-        _decode_all(session, seen)
-    for entry in seen.entries:
-        _name_tensors(repo, entry, seen)
-    return seen
+        verify_chunks.decode_all(session, fresh, seen)
+    if seen.damaged_packs:
+        for entry, rows in seen.users(repo, seen.damaged_packs):
+            _name_tensors(repo, entry, rows, seen)
+    seen.looked_at.update((SEGMENT, ref) for ref in seen.root.segments)
+    seen.looked_at.update(item for entry in fresh for item in _objects(entry))
+    seen.looked_at.update((PACK, ref) for ref in seen.packs.values())
+
+
+def _objects(entry: Entry) -> list[tuple[int, ObjectRef]]:
+    return [(MANIFEST, entry.manifest), (CLOSURE, entry.closure)]
+
+
+def _look_at_segments(repo: Repository, seen: Survey) -> None:
+    lost = {ref.name for ref in seen.lost_segments}
+    for ref in seen.root.segments:
+        is_new, read = (SEGMENT, ref) not in seen.looked_at, partial(_read_segment, repo, ref)
+        if is_new and not seen.found.guard(f"segment {ref.name}", read):
+            lost.add(ref.name)
+    seen.lost_segments = [ref for ref in seen.root.segments if ref.name in lost]
 
 
 def _read_segment(repo: Repository, ref: ObjectRef) -> None:
@@ -92,30 +112,34 @@ def _read_page(repo: Repository, ref: CatalogRef, entries: list[Entry]) -> None:
 
 def _look_at_entry(repo: Repository, entry: Entry, seen: Survey) -> None:
     """Read manifest and closure of a checkpoint, and compare them."""
-    ref, closure_name = ref_of(entry), f"closure {entry.closure.name}"
+    ref, closure_name = reach.ref_of(entry), f"closure {entry.closure.name}"
     table: Table = []
+    rows: list[Row] = []
     pages: list[tuple[int, PageRef]] = []
 
     def what() -> None:
         envelope.decode_map(entry.meta, f"checkpoint {ref}")
-        rows, refs = load_manifest(repo, entry, repo.root().chunk_elements)
-        table.extend(rows)
+        found, refs = load_manifest(repo, entry, repo.root().chunk_elements)
+        table.extend(found)
         pages.extend((MANIFEST, page) for page in refs)
 
     def where() -> None:
-        rows, refs = load_closure(repo, entry)
-        seen.rows[entry.id] = rows
+        found, refs = load_closure(repo, entry)
+        rows.extend(found)
+        seen.packs.update({row.pack.name: row.pack for row in found})
         pages.extend((CLOSURE, page) for page in refs)
 
     whole = seen.found.guard(f"manifest {entry.manifest.name}", what, {ref: [WHOLE]})
     if not seen.found.guard(closure_name, where, {ref: touched.chunked(table)}):
         seen.odd.add(entry.id)
     elif whole:
-        _compare(repo, entry, table, pages, seen)
+        _compare(repo, entry, table, rows, pages, seen)
 
 
-def _compare(repo: Repository, entry: Entry, table: Table, pages: list[tuple[int, PageRef]], seen: Survey) -> None:
-    name, rows, ref = f"closure {entry.closure.name}", seen.rows[entry.id], ref_of(entry)
+def _compare(
+    repo: Repository, entry: Entry, table: Table, rows: list[Row], pages: list[tuple[int, PageRef]], seen: Survey
+) -> None:
+    name, ref = f"closure {entry.closure.name}", reach.ref_of(entry)
     there = {row.chunk_id for row in rows}
     lacking = any(columns.chunk_id(i) not in there for _, columns in table for i in range(columns.n_chunks))
     if lacking:
@@ -140,53 +164,21 @@ def _check_head(head: Closure, rows: list[Row], pages: list[tuple[int, PageRef]]
 
 def _look_at_packs(repo: Repository, level: str, seen: Survey) -> None:
     sizes = verify_packs.sizes(repo, seen.found)
-    needed = {row.pack.name: row.pack for rows in seen.rows.values() for row in rows}
-    for name, ref in needed.items():
+    for name, ref in seen.packs.items():
+        if (PACK, ref) in seen.looked_at:
+            continue
         size = ref.n_bytes if sizes is None else sizes.get(name)
         if size is None:
             seen.gone.add(name)
         n_problems = len(seen.found.problems)
-        verify_packs.check(repo, ref, size, level, seen.found, seen.spoilt, chain.from_iterable(seen.rows.values()))
+        needed = (row for _, rows in seen.users(repo, {name}) for row in rows)
+        verify_packs.check(repo, ref, size, level, seen.found, seen.spoilt, needed)
         if len(seen.found.problems) > n_problems:
             seen.damaged_packs.add(name)
 
 
-def _decode_all(session: Session, seen: Survey) -> None:
-    done: set[tuple[str, int]] = set()
-    for rows in seen.rows.values():
-        _decode(session, rows, seen, done)
-
-
-def _decode(session: Session, rows: list[Row], seen: Survey, done: set[tuple[str, int]]) -> None:
-    """Decode the rows whose frames nobody has decoded yet. What lacks a damaged base is no damage of its own."""
-    fresh = [i for i, row in enumerate(rows) if (row.pack.name, row.offset) not in done]
-    done.update((rows[i].pack.name, rows[i].offset) for i in fresh)
-    known = touched.taints(rows, seen.blame)
-    spoilt: set[int] = {i for i, names in enumerate(known) if names}
-
-    def work(i: int) -> tuple[int, str | None]:
-        try:
-            data = Decoder(session.repo, rows).chunk(i)
-        except UnsupportedError:
-            raise
-        except (CkError, OSError) as error:
-            return i, str(error)
-        return i, None if blake3(data).digest() == rows[i].chunk_id else "decoded bytes do not match their BLAKE3 id"
-
-    for i, problem in session.map(work, [i for i in fresh if i not in spoilt], lambda i: 6 * rows[i].logical_bytes):
-        seen.found.n_objects += 1
-        seen.found.n_bytes += rows[i].logical_bytes
-        if problem is not None:
-            spoilt.add(i)
-            if not spoilt.intersection(rows[i].bases):
-                seen.found.add(row_name(rows[i]), problem)
-                seen.spoilt[rows[i].pack.name, rows[i].offset] = problem
-                seen.damaged_packs.add(rows[i].pack.name)
-
-
-def _name_tensors(repo: Repository, entry: Entry, seen: Survey) -> None:
+def _name_tensors(repo: Repository, entry: Entry, rows: list[Row], seen: Survey) -> None:
     """Note which tensors of a checkpoint the damages of frames and packs touch."""
-    rows = seen.rows.get(entry.id, []) if seen.damaged_packs else []
     if any(row.pack.name in seen.damaged_packs for row in rows):
         seen.whole.discard(entry.id)
     lost = touched.by_chunk(rows, touched.taints(rows, seen.blame))
@@ -199,4 +191,4 @@ def _name_tensors(repo: Repository, entry: Entry, seen: Survey) -> None:
     else:
         named = touched.tensors(table, lambda chunk_id: lost.get(chunk_id, ()))
     for name, paths in named.items():
-        seen.found.touch(name, ref_of(entry), paths)
+        seen.found.touch(name, reach.ref_of(entry), paths)

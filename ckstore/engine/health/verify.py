@@ -9,9 +9,6 @@ from ckstore.engine.session import Session
 from ckstore.errors import CkError, CorruptError, UsageError
 from ckstore.store.repository import Repository
 
-LOOKS = 4
-"""Damage that is still there at the last look is reported, although others go on committing."""
-
 LEVELS = ("structure", "stored", "data")
 
 
@@ -23,12 +20,14 @@ def verify(session: Session, level: str = "stored") -> VerifyReport:
     if level not in LEVELS:
         raise UsageError(f"level is one of {', '.join(LEVELS)}, not {level!r}")
     session.repo.check_process()
-    for _ in range(LOOKS - 1):
-        number = session.repo.roots.newest_number()
-        report = _look(session.repo, level)
-        if report.ok or session.repo.roots.newest_number() == number:
-            return report  # else a gc may have removed what this root still needed: look again at the newest
-    return _look(session.repo, level)
+    try:  # what `session` has cached says nothing of what is on disk: all is read afresh
+        mine = Session(Repository(session.repo.fs, readonly=True))
+    except CorruptError as error:
+        return unopened(error, level)
+    try:
+        return survey(mine, mine.repo.root(), level).found.report(level)
+    finally:
+        mine.close()
 
 
 def unopened(error: CkError, level: str) -> VerifyReport:
@@ -36,15 +35,3 @@ def unopened(error: CkError, level: str) -> VerifyReport:
     found = Found()
     found.add(str(error.details.get("object", "root")), str(error))
     return found.report(level)
-
-
-def _look(repo: Repository, level: str) -> VerifyReport:
-    """One look at the newest root. What `repo` has cached says nothing of what is on disk: all is read afresh."""
-    try:
-        session = Session(Repository(repo.fs, readonly=True))
-    except CorruptError as error:
-        return unopened(error, level)
-    try:
-        return survey(session, session.repo.root(), level).found.report(level)
-    finally:
-        session.close()

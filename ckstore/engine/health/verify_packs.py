@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from ckstore.engine.health.found import Found
+from ckstore.engine.health.found import Found, Spoilt
 from ckstore.errors import CkError, IntegrityError, MissingObjectError, StorageError
 from ckstore.format import frame, pack
 from ckstore.format.closure import Row
@@ -15,9 +15,6 @@ from ckstore.format.records import ObjectRef
 from ckstore.store.repository import Repository
 
 _READ_BYTES = 8 << 20
-
-Spoilt = dict[tuple[str, int], str]
-"""What is wrong with a frame, by pack and offset."""
 
 
 class _Place(NamedTuple):
@@ -89,7 +86,7 @@ def _check_run(
 ) -> None:
     """Check frames that lie side by side. They are read in one go, and one by one where the disk refuses that."""
     start, data = rows[0].offset, None
-    with suppress(OSError):
+    with suppress(CkError, OSError):
         data = repo.packs.read(name, start, sum(row.frame_bytes for row in rows))
     for row in rows:
         what = f"pack {name}, frame at {row.offset}"

@@ -43,6 +43,8 @@ class Choice:
     entries: Sequence[Entry]
     reasons: Reasons
     actions: dict[bytes, str]
+    now: float
+    """Seconds since 1970."""
     protected: set[bytes] = field(default_factory=set)
     freed_bytes: int = 0
     over_quota_bytes: int = 0
@@ -57,7 +59,7 @@ class Choice:
             Kept(ref_of(entry), entry.id.hex(), self.actions[entry.id], self.reasons[entry.id])
             for entry in self.entries
         ]
-        return KeepReport(dry_run, listed, self.freed_bytes, self.over_quota_bytes)
+        return KeepReport(dry_run, listed, self.freed_bytes, self.over_quota_bytes, self.now)
 
 
 def choose(entries: Sequence[Entry], policy: Keep, now: float, facts: Facts) -> Choice:
@@ -67,7 +69,7 @@ def choose(entries: Sequence[Entry], policy: Keep, now: float, facts: Facts) -> 
     """
     mine = [entry for entry in entries if policy.run in (None, entry.run)]
     reasons = rules.reasons(mine, policy, now)
-    choice = Choice(mine, reasons, {entry.id: KEPT if reasons[entry.id] else DELETED for entry in mine})
+    choice = Choice(mine, reasons, {entry.id: KEPT if reasons[entry.id] else DELETED for entry in mine}, now)
     for entry in rules.to_thin(mine, policy, reasons):
         choice.actions[entry.id] = THINNED
     _protect(choice, {entry.run for entry in choice.of(DELETED, THINNED)}, facts)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from ckstore.engine import catalog
-from ckstore.engine.reach import Object, ref_of
+from ckstore.engine.reach import Needs, Object, ref_of
 from ckstore.engine.reports import KeepReport
 from ckstore.engine.retain import rest, room, sound, thin
 from ckstore.engine.retain.choice import DELETED, KEPT, THINNED, Choice, Facts, choose
@@ -18,7 +18,7 @@ from ckstore.engine.retain.policy import Keep
 from ckstore.engine.retain.thin import Thinned
 from ckstore.engine.session import Session
 from ckstore.errors import ConflictError, CorruptError, NotFoundError, StorageError, UsageError, WriterExpired
-from ckstore.format.records import Entry, ObjectRef, Root
+from ckstore.format.records import CatalogRef, Entry, ObjectRef, Root
 from ckstore.store.repository import Repository
 from ckstore.store.writer import Writer, until_not_expired
 
@@ -32,13 +32,13 @@ def keep(
 ) -> KeepReport:  # fmt: skip
     """Apply a policy; what it did. DURABLE when it returns.
 
-    agreed: a dry run's report: raises ConflictError unless exactly that is to be deleted and thinned.
+    agreed: a dry run's report: raises ConflictError unless exactly that is to be deleted and thinned at its time.
     clock: seconds since 1970; read once. Raises UsageError, CorruptError, StorageError.
     """
     if not isinstance(policy, Keep):
         raise UsageError(f"keep() takes a policy, ckstore.Keep(last=5, …), not {policy!r:.200}")
     with session.uninterrupted() as mine:
-        look = _Look(mine.repo, policy, clock())
+        look = _Look(mine.repo, policy, agreed.time if agreed else clock())  # what expires while a person thinks stays
         if dry_run:
             return mine.repo.at_newest(look.choice).report(dry_run=True)
         choice = until_not_expired(lambda: _delete(look, agreed))
@@ -52,13 +52,14 @@ class _Look:
 
     def __init__(self, repo: Repository, policy: Keep, now: float) -> None:
         self.repo, self.policy, self._now = repo, policy, now
+        self._needs = Needs(repo)
         self._problems: dict[_Version, str | None] = {}
         self._thinned: dict[_Version, Collection[Object] | None] = {}
 
     def choice(self, root: Root) -> Choice:
         """The choice under a root."""
         entries = list(catalog.entries(self.repo, root))[::-1]
-        space, unknown = room.of_root(self.repo, root, entries)
+        space, unknown = room.of_root(self.repo, root, entries, self._needs)
         return choose(entries, self.policy, self._now, Facts(self._problem, self._rest, space, unknown))
 
     def _problem(self, entry: Entry) -> str | None:
@@ -81,14 +82,15 @@ class _Look:
 def _delete(look: _Look, agreed: KeepReport | None) -> Choice:
     """One root step for all that goes; the choice as it was made for the root that this step extended."""
     made: list[Choice] = []
+    pages: dict[frozenset[bytes], dict[str, CatalogRef]] = {}
 
     def change(writer: Writer, base: Root) -> Root:
         choice = look.choice(base)
         made[:] = [choice]
         if agreed is not None:
             _compare(choice.report(dry_run=False), agreed)
-        gone = {entry.id for entry in choice.of(DELETED)}
-        return catalog.change_many(look.repo, writer, base, gone, lambda _: None, {})
+        gone = frozenset(entry.id for entry in choice.of(DELETED))
+        return catalog.change_many(look.repo, writer, base, gone, lambda _: None, pages.setdefault(gone, {}))
 
     with look.repo.writer() as writer:
         writer.commit(lambda base: change(writer, base), {})

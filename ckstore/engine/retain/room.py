@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 
 from ckstore.engine import reach
-from ckstore.engine.reach import Object
+from ckstore.engine.reach import Needs, Object
 from ckstore.format.names import DIRECTORY, PACK, ROOT
 from ckstore.format.records import Entry, Root
 from ckstore.store.repository import Repository
+from ckstore.store.reserve import RESERVE_BYTES
 
 
 class Room:
@@ -58,18 +59,19 @@ class Room:
         self.pack_bytes += size if item[0] == PACK else 0
 
 
-def of_root(repo: Repository, root: Root, entries: Collection[Entry]) -> tuple[Room, list[Entry]]:
+def of_root(
+    repo: Repository, root: Root, entries: Collection[Entry], known: Needs | None = None
+) -> tuple[Room, list[Entry]]:
     """(the room of the checkpoints of `root`, those of them whose needs cannot be read).
 
-    Fixed are the roots, and what serves them all: catalog pages and segments.
+    Fixed are the roots, the reserve, which every gc makes, and what serves them all: catalog pages and segments.
+    known: what was read for another root, so that only what is new is read for this one.
     """
-    sizes = reach.on_disk(repo)
-    one: dict[Object, Object] = {}  # thousands of checkpoints name the same packs: each name is held once
-    needs: dict[bytes, tuple[Object, ...]] = {}
+    sizes, known = reach.on_disk(repo), known or Needs(repo)
+    needs: dict[bytes, Collection[Object]] = {}
     unknown: list[Entry] = []
     for entry in entries:
-        objects, is_all = reach.known(repo, root, entry)
-        needs[entry.id] = tuple(one.setdefault(item, item) for item in objects)
+        needs[entry.id], is_all = reach.known(repo, root, entry, known)
         unknown.extend([] if is_all else [entry])
     fixed = sum(sizes.get(item, 0) for item in reach.of_all(repo, root)) + sum(repo.fs.sizes(DIRECTORY[ROOT]).values())
-    return Room(sizes, needs, fixed), unknown
+    return Room(sizes, needs, fixed + RESERVE_BYTES), unknown

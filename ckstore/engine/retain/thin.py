@@ -19,7 +19,7 @@ from ckstore.engine import catalog, reach, selection
 from ckstore.engine.checkpoint import DROPPED, dropped
 from ckstore.engine.closures import holders
 from ckstore.engine.reports import ThinReport
-from ckstore.engine.republish import put_closure, republish
+from ckstore.engine.republish import origin, put_closure, republish
 from ckstore.engine.retain import rest, room
 from ckstore.engine.retain.rest import Rest
 from ckstore.engine.session import Session
@@ -31,9 +31,6 @@ from ckstore.format.records import Closure, Entry, Manifest, ObjectRef, PageRef,
 from ckstore.store.objects import held_by
 from ckstore.store.repository import Repository
 from ckstore.store.writer import Writer, until_not_expired
-
-CHECKPOINT = "checkpoint"
-"""Key of `extra` of a manifest that is not its checkpoint's first one: the id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,7 @@ def _put_manifest(
     repo: Repository, writer: Writer, entry: Entry, left: Rest, notes: dict[str, Any], parent: Entry | None
 ) -> tuple[ObjectRef, list[PageRef]]:
     old = repo.objects.manifest(entry.manifest)
-    extra = _noted(old.extra, f"manifest {entry.manifest.name}", {CHECKPOINT: entry.id, **notes})
+    extra = _noted(old.extra, f"manifest {entry.manifest.name}", {**origin(entry, old), **notes})
 
     def head(refs: list[PageRef]) -> Manifest:
         return msgspec.structs.replace(

@@ -124,7 +124,7 @@ def test_a_later_version_repairs_a_golden_store(tmp_path: Path, kind: str) -> No
     victim.chmod(0o644)
     victim.write_bytes(victim.read_bytes()[:-1])
     report = ckstore.repair(copy, dry_run=False)
-    assert report.losses == []
+    assert [loss for loss in report.losses if loss.tensors] == []
     with ckstore.open(copy) as store:
         assert {ck.id for ck in store.checkpoints()} == {about["id"] for about in CHECKPOINTS}
         for about in WITHOUT_TORCH[-3:]:

@@ -56,8 +56,10 @@ def test_a_damaged_newest_root_is_repaired(cli, path):
     assert cli("ls", path).exit_code == 5
     assert cli("verify", path).exit_code == 1
     result = cli("repair", path, "--apply")
-    assert result.exit_code == 0, result.stdout
+    assert result.exit_code == 1, result.stdout
     assert "listed again" in result.stdout
+    assert "LOST: notes of 1 checkpoint" in result.stdout
+    assert "LOST: parts" not in result.stdout
     assert cli("ls", path).exit_code == 0
     with ckstore.open(path) as store:
         assert len(store.checkpoints()) == 5

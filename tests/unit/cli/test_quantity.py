@@ -48,3 +48,22 @@ def test_a_rule_of_the_best(written: str, rule: tuple[str, str, int]) -> None:
 def test_what_is_no_rule_of_the_best(written: str) -> None:
     with pytest.raises(UsageError, match="is not METRIC:min:N"):
         quantity.best(written)
+
+
+@pytest.mark.parametrize("written", ["9" * 400, "9" * 400 + "PiB", "8192PiB", "1" * 20 + "." + "1" * 5000])
+def test_a_size_that_nothing_has(written: str) -> None:
+    with pytest.raises(UsageError, match=r"is more than can be meant") as caught:
+        quantity.size(written)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_duration_that_nothing_takes() -> None:
+    with pytest.raises(UsageError, match=r"is more than can be meant"):
+        quantity.seconds("9" * 400 + "w")
+
+
+@pytest.mark.parametrize("n", ["9" * 5000, "9" * 19, "\u0661"])
+def test_more_of_the_best_than_can_be_meant(n: str) -> None:
+    with pytest.raises(UsageError, match="is not METRIC:min:N") as caught:
+        quantity.best(f"loss:min:{n}")
+    assert len(str(caught.value)) < 300

@@ -116,13 +116,15 @@ def test_thin_drops_leaves_and_show_says_so(cli, path: str) -> None:
         (["keep", "--best", "loss"], 2, "METRIC:min:N"),
         (["keep", "--ttl", "7"], 2, "a duration"),
         (["keep", "--quota", "much"], 2, "a size"),
+        (["keep", "--quota", "9" * 400], 2, "more than can be meant"),
+        (["keep", "--best", "loss:min:" + "9" * 5000], 2, "METRIC:min:N"),
         (["keep", "--last", "1", "--thin-beyond", "2"], 2, "give thin= too"),
         (["thin", "main@10"], 2, "--drop"),
         (["thin", "main@99", "--drop", "x"], 3, "main@99"),
         (["thin", "main@10", "--drop", "modle.*"], 3, "nearest are: model"),
         (["thin", "main@10", "--drop", "*"], 2, "nothing would be left"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:80],
 )
 def test_what_is_wrong_is_said_and_nothing_is_done(
     cli, path: str, arguments: list[str], code: int, complaint: str

@@ -109,3 +109,13 @@ def test_holes_and_a_base_together_are_refused() -> None:
     good = planes.encode(raw, None, shape, [UNKNOWN] * 4, False)
     with pytest.raises(FormatError):
         planes.decode(shape, good, raw.copy(), np.zeros(400, np.uint8))
+
+
+def test_a_bitmap_with_another_number_of_elements_than_there_are_is_refused() -> None:
+    ones = [(entropy.CONSTANT, np.full(1, 255, np.uint8)), *[(entropy.CONSTANT, np.ones(1, np.uint8))] * 4]
+    tail = entropy.heads(ones) + b"".join(stored.tobytes() for _, stored in ones)
+    shape, out = Shape(4, False, (0,)), np.zeros(32, np.uint8)
+    planes.decode(shape, np.frombuffer((8).to_bytes(4, "little") + tail, np.uint8), None, out)
+    assert (out == 1).all()
+    with pytest.raises(FormatError, match="bitmap does not fit"):
+        planes.decode(shape, np.frombuffer((7).to_bytes(4, "little") + tail, np.uint8), None, out)

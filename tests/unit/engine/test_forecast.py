@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import ckstore
+from ckstore.engine.gc import frames
 from ckstore.engine.gc.relocate import chunk_ids
 from ckstore.format.closure import Row
 from tests.support.packs import rows_of
@@ -125,3 +126,9 @@ def test_progress_is_told(store):
     seen: list[str] = []
     store.gc(dry_run=True, progress=lambda done, total, what: seen.append(what))
     assert len(set(seen)) == 3
+
+
+def test_a_forecast_says_the_same_where_the_frames_do_not_fit_in_memory_at_once(store, monkeypatch):
+    before = store.gc(dry_run=True)
+    monkeypatch.setattr(frames, "_COMPACT_KEYS", 3)
+    assert store.gc(dry_run=True) == before

@@ -9,7 +9,9 @@ import pytest
 
 import ckstore
 from ckstore import Keep
-from ckstore.engine.retain import sound
+from ckstore.engine.retain import keep, sound
+from ckstore.store.reserve import RESERVE_BYTES
+from ckstore.store.roots import ROOT_BYTES
 from tests.support.states import CHUNK, assert_same, keys, state_of
 from unit.engine.keeping import fill, flip, reasons, steps
 
@@ -95,9 +97,36 @@ def test_a_quota_gives_back_what_fits_after_all_the_newest_first(store):
     noise = np.random.default_rng(0).normal(size=(5, 20_000))
     for step, (run, size) in enumerate([("a", 6000), ("a", 6000), ("b", 20_000), ("a", 100), ("b", 100)]):
         store.save({"noise": noise[step][:size]}, run=run, step=step, parent=None)
+    store.gc(grace_s=0)
     report = store.keep(Keep(quota_bytes=store.usage().total_bytes - 170_000))
     assert [one.action for one in report.checkpoints] == ["deleted", "kept", "deleted", "kept", "kept"]
     assert "spared by the quota" in reasons(report)["a@1"][-1]
+
+
+def test_a_quota_counts_what_every_gc_leaves(store):
+    """The reserve, which a small store gets by its first gc."""
+    for step in range(12):
+        store.save({"noise": np.random.default_rng(step).normal(size=8000)}, step=step, parent=None)
+    report = store.keep(Keep(quota_bytes=RESERVE_BYTES + 300_000))
+    assert report.over_quota_bytes == 0
+    assert 0 < len(report.of("kept")) < 5
+    store.gc(grace_s=0)
+    total = sum(file.stat().st_size for file in Path(store.path).rglob("*") if file.is_file())
+    assert store.usage().total_bytes == store.stats().stored_bytes == total
+    assert total < RESERVE_BYTES + 300_000 + 4 * ROOT_BYTES
+
+
+def test_what_expires_while_a_person_thinks_is_what_was_agreed_to(store):
+    """The time to live counts from the dry run: what expires since stays until the next policy."""
+    fill(store, 1.0, 1.0, 1.0)
+    saved = [checkpoint.time.timestamp() for checkpoint in store.checkpoints()]
+    policy, looked = Keep(ttl_s=60), (saved[0] + saved[1]) / 2 + 60.0
+    agreed = keep.keep(store._session, policy, dry_run=True, clock=lambda: looked)
+    assert [one.action for one in agreed.checkpoints] == ["deleted", "kept", "kept"]
+    done = keep.keep(store._session, policy, agreed=agreed, clock=lambda: saved[2] + 3600.0)
+    assert [one.action for one in done.checkpoints] == ["deleted", "kept", "kept"]
+    assert done.time == agreed.time == looked
+    assert steps(store) == [1, 2]
 
 
 def test_a_quota_cannot_be_met_while_gc_is_stopped_by_damage(store):

@@ -61,7 +61,7 @@ def test_its_manifest_says_whose_it_is(store):
     entry = store._resolve("latest")
     head = store._session.repo.objects.manifest(entry.manifest)
     notes = envelope.decode_map(head.extra, "manifest")
-    assert notes == {"checkpoint": bytes.fromhex(saved.id), "dropped": ["optimizer.*"]}
+    assert notes == {"checkpoint": bytes.fromhex(saved.id), "epoch": 1, "dropped": ["optimizer.*"]}
     assert entry.manifest.digest != entry.id
 
 

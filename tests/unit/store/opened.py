@@ -16,7 +16,8 @@ from ckstore.format.pack import packed
 from ckstore.format.records import ObjectRef, Root
 from ckstore.format.segment import SegmentRow
 from ckstore.store.fs import LocalFs
-from ckstore.store.repository import Repository, Settings, initialize
+from ckstore.store.repository import Repository, initialize
+from ckstore.store.settings import Settings
 from ckstore.store.writer import Writer
 
 

@@ -221,3 +221,15 @@ def test_a_file_removed_while_it_is_listed_is_left_out(fs: LocalFs, monkeypatch:
     with Late().installed():
         assert set(fs.sizes("root")) <= {"a", "b"}
         assert "b" in fs.names("root")
+
+
+def test_a_file_closed_twice_closes_nobody_elses_descriptor(fs: LocalFs) -> None:
+    out = fs.create("root/a")
+    taken = out._fd
+    out.close()
+    put(fs, "root/b", DATA)
+    other = fs.open_read("root/b")
+    assert other == taken
+    out.close()
+    assert fs.pread(other, 10, 0, "root/b") == DATA[:10]
+    fs.close(other)

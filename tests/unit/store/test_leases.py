@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -212,3 +213,20 @@ def test_a_lease_is_locked_before_anyone_can_see_it(fs: LocalFs) -> None:
     with Watch().installed():
         Lease(fs, WRITER).release()
     assert seen == [True]
+
+
+def test_a_machine_whose_name_cannot_be_read_has_none_and_its_leases_are_as_good(
+    fs: LocalFs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "Path", lambda path: tmp_path / path.lstrip("/"))
+    assert leases.this_machine() == ""
+    assert leases.this_host()  # of no boot either: the host's name
+    held = Lease(fs, WRITER)
+    assert Observer(fs).live(WRITER)
+    held.release()
+    assert not Observer(fs).live(WRITER)
+
+
+def test_the_beating_for_a_lease_that_is_gone_comes_to_an_end(fs: LocalFs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "HEARTBEAT_S", 0.0)
+    leases._beat_on(lambda: None, threading.Event())

@@ -14,7 +14,8 @@ from ckstore.errors import StoreNotFound, UsageError
 from ckstore.format.frame import MAX_DEPTH
 from ckstore.format.names import DIRECTORY
 from ckstore.store.fs import LocalFs
-from ckstore.store.repository import Repository, Settings, initialize
+from ckstore.store.repository import Repository, initialize
+from ckstore.store.settings import Settings
 from tests.unit.store.opened import new_repository
 
 

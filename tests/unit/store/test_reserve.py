@@ -10,8 +10,11 @@ import pytest
 
 import ckstore
 from ckstore.engine import save
+from ckstore.store import reserve as reserves
+from ckstore.store.fs import LocalFs
 from ckstore.store.reserve import RESERVE, RESERVE_BYTES, SHORT_BYTES
 from tests.support.faults import Fault, FaultDoor
+from tests.support.stores import once
 
 
 @pytest.fixture
@@ -90,3 +93,22 @@ def test_a_gc_on_a_disk_without_room_for_it_works_all_the_same(store_path, verb)
     assert not Path(store_path, RESERVE).exists()
     with ckstore.open(store_path) as store:
         store.save({"x": 1})
+
+
+def test_of_two_who_make_one_at_a_time_one_does(reserve):
+    reserve.unlink()
+    fs, made = LocalFs(str(reserve.parent)), []
+    once(fs, "create", lambda: made.append(reserves.make(LocalFs(fs.root))))
+    assert not reserves.make(fs)
+    assert made == [True]
+    assert reserve.stat().st_size == RESERVE_BYTES
+
+
+def test_a_gc_that_may_not_do_all_it_wants_leaves_a_shorter_one(reserve):
+    with ckstore.open(reserve.parent) as store:
+        store.save({"x": np.arange(5000)})
+        store.delete("main@0")
+        store.gc(grace_s=0, max_repack_bytes=1000)
+    assert reserve.stat().st_size == SHORT_BYTES
+    gc(reserve)
+    assert reserve.stat().st_size == RESERVE_BYTES

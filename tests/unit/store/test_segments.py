@@ -124,8 +124,10 @@ def test_a_merge_that_has_to_be_done_again_is_not_written_again(repo: Repository
     assert len(repo.fs.names("segment")) == MERGE_FACTOR + 1
 
 
-def test_rows_over_many_pages_are_all_found(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("filters", [0, 1 << 20], ids=["no room for filters", "filters"])
+def test_rows_over_many_pages_are_all_found(repo: Repository, monkeypatch: pytest.MonkeyPatch, filters: int) -> None:
     monkeypatch.setattr(segment, "ROWS_PER_PAGE", 7)
+    monkeypatch.setattr(segments, "_CACHED_FILTER_BYTES", filters)
     chunks = [bytes([i]) * 3 for i in range(100)]
     add_pack(repo, *chunks)
     (ref,) = repo.root().segments

@@ -8,9 +8,12 @@ import msgspec
 import pytest
 
 from ckstore.errors import UsageError, WriterExpired
-from ckstore.format.names import CLOSURE, MANIFEST, PACK, epoch_of, writer_of
+from ckstore.format.names import CLOSURE, MANIFEST, PACK, SEGMENT, epoch_of, root_path, writer_of
 from ckstore.format.records import Condemned, Root
+from ckstore.store.objects import held_by
 from ckstore.store.repository import Repository
+from ckstore.store.segments import MERGE_FACTOR
+from ckstore.store.writer import ATTEMPTS, until_not_expired
 from tests.unit.store.opened import add_pack, marked, other, repo, step, write_pack
 
 __all__ = ["repo"]
@@ -153,3 +156,53 @@ def test_a_commit_syncs_every_directory_it_wrote_to_before_its_root(
 def test_a_read_only_repository_has_no_writer(repo: Repository) -> None:
     with pytest.raises(UsageError, match="readonly"):
         Repository(repo.fs, readonly=True).writer()
+
+
+def test_who_is_given_up_again_and_again_is_told_so_in_the_end() -> None:
+    tries: list[int] = []
+
+    def attempt() -> None:
+        tries.append(1)
+        raise WriterExpired(f"attempt {len(tries)}")
+
+    with pytest.raises(WriterExpired, match=f"attempt {ATTEMPTS}"):
+        until_not_expired(attempt)
+    assert len(tries) == ATTEMPTS
+
+
+def test_segments_of_which_no_row_counts_any_more_are_merged_into_none(repo: Repository) -> None:
+    for n in range(MERGE_FACTOR):
+        add_pack(repo, bytes([n]))
+    with repo.writer() as writer:
+        empty = []
+        for ref in writer.root.segments:
+            head = repo.objects.segment(ref)
+            pages = list(held_by(ref.name, head.pages).values())
+            empty.append(writer.put(SEGMENT, msgspec.structs.replace(head, gone=[0], pages=pages)))
+        assert writer.merge_segments(empty) == []
+
+
+def test_a_root_number_that_is_taken_and_trimmed_away_again_is_not_ones_own(
+    repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer finds root 2 taken; when it looks whether that is its own, after all, the file is gone."""
+    second, publish = other(repo), repo.fs.publish
+
+    def late(temporary: str, path: str, data: bytes) -> None:
+        if not repo.fs.exists(root_path(3)):
+            step(second)
+        try:
+            publish(temporary, path, data)
+        except FileExistsError:
+            step(second, trimmed_to=2)
+            repo.fs.remove(path)
+            raise
+
+    made: list[Root | None] = []
+    publish_root = repo.roots.publish
+    monkeypatch.setattr(repo.fs, "publish", late)
+    monkeypatch.setattr(repo.roots, "publish", lambda *given: (made.append(publish_root(*given)), made[-1])[1])
+    with repo.writer() as writer:
+        root = writer.commit(marked, {})
+    assert made == [None, root]
+    assert (root.number, other(repo).root().compatible) == (4, ["mine"])
