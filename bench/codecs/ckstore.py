@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from bench.codecs.base import Chunk, Codec
 from ckstore.codec import chunk as door
+from ckstore.codec.hints import Hints
 from ckstore.format.frame import ROLE_MASTER, ROLE_PREVIOUS, Base, Frame
 
 
@@ -27,7 +27,7 @@ class Ckstore(Codec):
             references.append(door.Reference(ROLE_PREVIOUS, chunk.dtype, memoryview(chunk.base)))
         if chunk.master is not None:
             references.append(door.Reference(ROLE_MASTER, "float32", memoryview(chunk.master)))
-        return door.encode(memoryview(chunk.raw), chunk.dtype, references, **_hints(chunk))
+        return door.encode(memoryview(chunk.raw), chunk.dtype, references, Hints(chunk.part, chunk.columns, chunk.first))
 
     def decode_chunk(self, payload: Any, chunk: Chunk) -> Any:
         offered = [memoryview(data) for data in (chunk.base, chunk.master) if data is not None]
@@ -45,12 +45,3 @@ class Ckstore(Codec):
 
     def decode(self, payload: Any, n_bytes: int, dtype: str, item_bytes: int) -> Any:
         return self.decode_chunk(payload, Chunk(np.empty(n_bytes, np.uint8), dtype, item_bytes))
-
-
-def _hints(chunk: Chunk) -> dict[str, Any]:
-    """What the engine tells the codec of a chunk, where this ckstore's codec listens."""
-    if not find_spec("ckstore.codec.hints"):
-        return {}
-    from ckstore.codec.hints import Hints
-
-    return {"hints": Hints(part=chunk.part, columns=chunk.columns, first=chunk.first)}
