@@ -27,7 +27,9 @@ class Ckstore(Codec):
             references.append(door.Reference(ROLE_PREVIOUS, chunk.dtype, memoryview(chunk.base)))
         if chunk.master is not None:
             references.append(door.Reference(ROLE_MASTER, "float32", memoryview(chunk.master)))
-        return door.encode(memoryview(chunk.raw), chunk.dtype, references, Hints(chunk.part, chunk.columns, chunk.first))
+        return door.encode(
+            memoryview(chunk.raw), chunk.dtype, references, Hints(chunk.part, chunk.columns, chunk.first)
+        )
 
     def decode_chunk(self, payload: Any, chunk: Chunk) -> Any:
         offered = [memoryview(data) for data in (chunk.base, chunk.master) if data is not None]
