@@ -22,6 +22,7 @@ def buffers(size: str, most_bytes: int) -> Iterator[tuple[str, list[Chunk]]]:
     start, one, ten = (item.load() for item in cache.prepare("steps", size))
     for kind, part in CLASSES.items():
         yield kind, _chunks(_matrices(ten, part), most_bytes)
+    yield "w bf16 in whole chunks", _whole(_matrices(ten, "model"), most_bytes)
     for kind, part in CLASSES.items():
         for steps, later in ((1, one), (10, ten)):
             yield f"{kind}, delta of {steps}", _chunks(_matrices(later, part), most_bytes, _matrices(start, part))
@@ -64,6 +65,12 @@ def _chunks(
             pieces = (_cut(base, start, item_bytes), _cut(master, start, 4))
             found.append(Chunk(_cut(raw, start, item_bytes), _dtype(tensor), item_bytes, *pieces))
     return found
+
+
+def _whole(tensors: list[torch.Tensor], most_bytes: int) -> list[Chunk]:
+    """Chunks as large as those of larger models: the tensors end to end."""
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    return _chunks([flat[: max(flat.numel() // CHUNK_ELEMENTS, 1) * CHUNK_ELEMENTS]], most_bytes)
 
 
 def _raw(tensor: torch.Tensor) -> np.ndarray:

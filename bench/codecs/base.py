@@ -25,6 +25,8 @@ class Codec(ABC):
 
     name: ClassVar[str]
     knows_bases: ClassVar[bool] = False
+    slow: ClassVar[bool] = False
+    """Whether one round must do."""
 
     @classmethod
     def missing(cls) -> str:

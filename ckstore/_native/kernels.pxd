@@ -9,6 +9,8 @@ cdef extern from "ck_kernels.h" nogil:
     size_t CK_HUFFMAN_BLOCK
     size_t CK_HUFFMAN_WORK
     unsigned int CK_ROUND_KINDS
+    size_t CK_PALETTE_SYMBOLS
+    size_t CK_PROFILE
     ctypedef struct ck_kernels:
         const char *name
         void (*split)(const uint8_t *, const uint8_t *, size_t, unsigned int, unsigned int, uint8_t *) noexcept nogil
@@ -22,8 +24,13 @@ cdef extern from "ck_kernels.h" nogil:
         void (*round)(const uint8_t *, size_t, unsigned int, uint8_t *) noexcept nogil
         int (*is_constant)(const uint8_t *, size_t, size_t) noexcept nogil
         void (*histogram)(const uint8_t *, size_t, size_t, uint32_t *) noexcept nogil
-        size_t (*huffman_encode)(const uint8_t *, size_t, uint8_t *, uint8_t *) noexcept nogil
+        void (*profile)(const uint8_t *, size_t, size_t, const uint32_t *, uint32_t *) noexcept nogil
+        size_t (*huffman_encode)(const uint8_t *, size_t, size_t, uint8_t *, uint8_t *) noexcept nogil
         size_t (*huffman_decode)(const uint8_t *, size_t, uint8_t *, size_t, uint8_t *) noexcept nogil
+        size_t (*palette_encode)(const uint8_t *, size_t, uint8_t *) noexcept nogil
+        size_t (*palette_decode)(const uint8_t *, size_t, uint8_t *, size_t) noexcept nogil
+        size_t (*gap_split)(const uint8_t *, size_t, uint8_t, size_t, uint8_t *, uint8_t *) noexcept nogil
+        size_t (*gap_merge)(const uint8_t *, const uint8_t *, size_t, size_t, uint8_t, uint8_t *) noexcept nogil
 
 
 cdef extern from "ck_cpu.h" nogil:

@@ -54,6 +54,8 @@ include "planes.pxi"
 include "delta.pxi"
 include "scan.pxi"
 include "huffman.pxi"
+include "palette.pxi"
+include "gaps.pxi"
 
 if os.environ.get("CKSTORE_KERNEL"):
     select(os.environ["CKSTORE_KERNEL"])

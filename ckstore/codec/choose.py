@@ -16,12 +16,15 @@ from ckstore._native import kernels
 from ckstore.codec import delta, entropy, planes, scratch
 from ckstore.codec.entropy import Stats
 from ckstore.codec.kinds import OPAQUE, Kind
-from ckstore.codec.sample import profile, take
+from ckstore.codec.levels import Level
+from ckstore.codec.sample import RUNS, profile, take
 from ckstore.codec.scratch import Bytes
 from ckstore.format.frame import DELTA_INT, DELTA_XOR, PLANES
 
 _TRIAL_BYTES = 1 << 16
 _HOLE_SHARE = 0.02
+_RUNS = {Level.FAST: 31, Level.BALANCED: RUNS, Level.ARCHIVE: RUNS}
+"""Of the sample."""
 _NOISY_BITS = 6.0
 _BIAS = {PLANES: 1.0, DELTA_XOR: 1.01, DELTA_INT: 1.015}
 """What an estimate is multiplied with: a base must earn its read, and the slower decoder its time."""
@@ -46,29 +49,34 @@ class Plan:
     """Whether to look for repeated sequences."""
 
 
-def choose(raw: Bytes, kind: Kind, bases: Sequence[Bytes]) -> Plan:
+def choose(raw: Bytes, kind: Kind, bases: Sequence[Bytes], level: Level = Level.BALANCED) -> Plan:
     """The cheapest plan for `raw`, given possible bases of the same kind and length."""
-    plans = list(_plans(raw, kind, bases))
-    if kind.is_float and any(plan.codec == PLANES and plan.noisy for plan in plans):
-        return min(plans, key=lambda plan: plan.bits)
+    plans = list(_plans(raw, kind, bases, _RUNS[level]))
+    noisy = kind.is_float and any(plan.codec == PLANES and plan.noisy for plan in plans)
+    if level is Level.FAST or (noisy and level is Level.BALANCED):
+        least = min(plans, key=lambda plan: plan.bits)
+        return least if noisy else replace(least, matches=True)
+    if noisy:
+        return min(plans, key=lambda plan: len(encode(raw, bases, plan)[1]) * _BIAS[plan.codec])
     others = dict.fromkeys((Kind(kind.width, False), OPAQUE))
-    plans += [plan for other in others if other != kind for plan in _plans(raw, other, bases)]
+    plans += [plan for other in others if other != kind for plan in _plans(raw, other, bases, RUNS)]
     plans = [replace(plan, matches=True) for plan in plans]
     if len(plans) == 1:
         return plans[0]
-    start = max(0, len(raw) - _TRIAL_BYTES) // 2 // kind.width * kind.width
-    middle = slice(start, start + _TRIAL_BYTES)
+    n_bytes = len(raw) if level is Level.ARCHIVE else _TRIAL_BYTES
+    start = max(0, len(raw) - n_bytes) // 2 // kind.width * kind.width
+    middle = slice(start, start + n_bytes)
     parts = [base[middle] for base in bases]
     return min(plans, key=lambda plan: len(encode(raw[middle], parts, plan)[1]) * _BIAS[plan.codec])
 
 
-def encode(raw: Bytes, bases: Sequence[Bytes], plan: Plan) -> tuple[bytes, Bytes]:
+def encode(raw: Bytes, bases: Sequence[Bytes], plan: Plan, level: Level = Level.BALANCED) -> tuple[bytes, Bytes]:
     """Parameters and payload of `raw` by this plan."""
     base = None if plan.base is None else bases[plan.base]
     if plan.codec == DELTA_INT and base is not None:
-        return delta.pack_params(plan.kind), delta.encode(raw, base, plan.kind, plan.stats[0], plan.matches)
+        return delta.pack_params(plan.kind), delta.encode(raw, base, plan.kind, plan.stats[0], plan.matches, level)
     shape = planes.Shape(plan.kind.width, _rotate(plan.kind, base), plan.holes)
-    return planes.pack_params(shape), planes.encode(raw, base, shape, plan.stats, plan.matches)
+    return planes.pack_params(shape), planes.encode(raw, base, shape, plan.stats, plan.matches, level)
 
 
 def _rotate(kind: Kind, base: Bytes | None) -> bool:
@@ -76,14 +84,16 @@ def _rotate(kind: Kind, base: Bytes | None) -> bool:
     return kind.is_float and kind.width > 1 and base is None
 
 
-def _plans(raw: Bytes, kind: Kind, bases: Sequence[Bytes]) -> Iterator[Plan]:
-    sample = take(raw, kind.width)
-    yield _planes_plan(sample, kind, None, None)
-    holes = _holes(sample, kind)
+def _plans(raw: Bytes, kind: Kind, bases: Sequence[Bytes], runs: int) -> Iterator[Plan]:
+    sample = take(raw, kind.width, runs)
+    plan = _planes_plan(sample, kind, None, None)
+    yield plan
+    # Both zeros have a highest plane of 0 once the sign is below: where that is rare there is nothing to count.
+    holes = _holes(sample, kind) if not kind.is_float or plan.stats[-1].zeros >= _HOLE_SHARE else ()
     if holes:
         yield _holes_plan(sample, kind, holes)
     for position, base in enumerate(bases):
-        under = take(base, kind.width)
+        under = take(base, kind.width, runs)
         yield _planes_plan(sample, kind, position, under)
         yield _delta_plan(sample, kind, position, under)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ckstore.codec import choose, delta, derive, planes, scratch
 from ckstore.codec.kinds import kind_of
+from ckstore.codec.levels import Level
 from ckstore.codec.scratch import Bytes
 from ckstore.errors import FormatError, UnsupportedError, UsageError
 from ckstore.format.frame import CODEC_NAMES, DELTA_INT, DELTA_XOR, FILL, PLANES, RAW, ROLE_MASTER, ROLE_PREVIOUS, ROUND
@@ -41,8 +42,10 @@ class Encoded:
     """Positions in the references, in the order of the frame's bases."""
 
 
-def encode(raw: memoryview, dtype: str, references: Sequence[Reference] = ()) -> Encoded:
-    """The cheapest known form of `raw`, never larger than it.
+def encode(
+    raw: memoryview, dtype: str, references: Sequence[Reference] = (), *, level: Level = Level.BALANCED
+) -> Encoded:
+    """The cheapest form of `raw` that the level looks for, never larger than it.
 
     Raises UsageError if a previous reference has another dtype or length.
     """
@@ -57,7 +60,7 @@ def encode(raw: memoryview, dtype: str, references: Sequence[Reference] = ()) ->
             rounding = derive.rounding(data, dtype, scratch.as_bytes(reference.data), reference.dtype)
             if rounding is not None:
                 return Encoded(ROUND, bytes([rounding]), b"", (position,))
-    return _encode_numbers(raw, data, dtype, _previous(references, dtype, len(data)))
+    return _encode_numbers(raw, data, dtype, _previous(references, dtype, len(data)), level)
 
 
 def _previous(references: Sequence[Reference], dtype: str, n_bytes: int) -> dict[int, Bytes]:
@@ -68,10 +71,10 @@ def _previous(references: Sequence[Reference], dtype: str, n_bytes: int) -> dict
     return {i: scratch.as_bytes(reference.data) for i, reference in found.items()}
 
 
-def _encode_numbers(raw: memoryview, data: Bytes, dtype: str, previous: dict[int, Bytes]) -> Encoded:
+def _encode_numbers(raw: memoryview, data: Bytes, dtype: str, previous: dict[int, Bytes], level: Level) -> Encoded:
     bases = list(previous.values())
-    plan = choose.choose(data, kind_of(dtype, len(data)), bases)
-    params, payload = choose.encode(data, bases, plan)
+    plan = choose.choose(data, kind_of(dtype, len(data)), bases, level)
+    params, payload = choose.encode(data, bases, plan, level)
     if len(payload) + len(params) >= len(data):
         return Encoded(RAW, b"", raw, ())
     used = () if plan.base is None else (list(previous)[plan.base],)

@@ -22,6 +22,7 @@ from ckstore._native import kernels
 from ckstore.codec import entropy, scratch
 from ckstore.codec.entropy import Stats
 from ckstore.codec.kinds import WIDTHS, Kind
+from ckstore.codec.levels import Level
 from ckstore.codec.scratch import Bytes
 from ckstore.errors import FormatError, UnsupportedError
 
@@ -46,13 +47,13 @@ def parse_params(params: bytes) -> Kind:
     return Kind(width, bool(flags))
 
 
-def encode(raw: Bytes, base: Bytes, kind: Kind, stats: Stats, matches: bool) -> Bytes:
+def encode(raw: Bytes, base: Bytes, kind: Kind, stats: Stats, matches: bool, level: Level = Level.BALANCED) -> Bytes:
     """The payload of `raw` against `base`; stats, matches: what a sample says of the symbols."""
     symbols = scratch.buffer("symbols", len(raw) // kind.width)
     payload = np.empty(_TABLE_BYTES + len(raw) + kernels.BITS_SLACK, np.uint8)
     n_bits = kernels.delta_split(raw, base, kind.width, kind.is_float, symbols, payload[_TABLE_BYTES:])
     end = _TABLE_BYTES + n_bits
-    tier, stored = entropy.encode(symbols, stats, matches, entropy.room("symbols", len(symbols)))
+    tier, stored = entropy.encode(symbols, stats, matches, entropy.room("symbols", len(symbols)), level)
     table = entropy.heads([(entropy.RAW, payload[_TABLE_BYTES:end]), (tier, stored)])
     payload[:_TABLE_BYTES] = scratch.as_bytes(table)
     if end + len(stored) > len(payload):

@@ -21,6 +21,7 @@ from ckstore._native import kernels
 from ckstore.codec import entropy, scratch
 from ckstore.codec.entropy import Stats
 from ckstore.codec.kinds import WIDTHS
+from ckstore.codec.levels import Level
 from ckstore.codec.scratch import Bytes
 from ckstore.errors import FormatError, UnsupportedError
 
@@ -59,31 +60,38 @@ def parse_params(params: bytes) -> Shape:
     return Shape(width, bool(flags), tuple(int.from_bytes(params[at : at + width], "little") for at in starts))
 
 
-def encode(raw: Bytes, base: Bytes | None, shape: Shape, stats: Sequence[Stats], matches: bool) -> Bytes:
+def encode(
+    raw: Bytes, base: Bytes | None, shape: Shape, stats: Sequence[Stats], matches: bool, level: Level = Level.BALANCED
+) -> Bytes:
     """The payload of `raw`, or of raw ^ base. stats: of each plane; matches: likely in some. Noise is copied once."""
     elements, counts, bitmaps = raw, b"", []
     for i, hole in enumerate(shape.holes):
         elements, bitmap = leave_out(elements, shape.width, hole)
         counts += (len(elements) // shape.width).to_bytes(4, "little")
-        bitmaps.append(entropy.encode(bitmap, entropy.UNKNOWN, True, entropy.room(f"hole {i}", len(bitmap))))
+        bitmaps.append(entropy.encode(bitmap, entropy.UNKNOWN, True, entropy.room(f"hole {i}", len(bitmap)), level))
     streams, at = list(bitmaps), len(counts) + entropy.HEAD_BYTES * (len(bitmaps) + shape.width)
     start, n = at + sum(len(stored) for _, stored in bitmaps), len(elements) // shape.width
     payload = np.empty(start + len(elements), np.uint8)
     kernels.split(elements, shape.width, shape.rotate, payload[start:], base)
     for p in range(shape.width):
         plane = payload[start + p * n : start + (p + 1) * n]
-        streams.append(entropy.encode(plane, stats[p], matches, entropy.room(f"plane {p}", n)))
+        if stats[p].bits >= entropy.NOISE_BITS and not matches:
+            streams.append((entropy.RAW, plane))
+        else:
+            streams.append(entropy.encode(plane, stats[p], matches, entropy.room(f"plane {p}", n), level))
     table = counts + entropy.heads(streams)
     payload[: len(table)] = scratch.as_bytes(table)
-    return payload[: _settle(payload, at, streams)]
+    return payload[: _settle(payload, at, start, n, streams, len(bitmaps))]
 
 
-def _settle(payload: Bytes, at: int, streams: list[entropy.Stream]) -> int:
-    """Bring the streams, which may lie in the payload further on, one behind the other to `at`. Returns the end."""
-    for _, stored in streams:
-        target = payload[at : at + len(stored)]
-        if target.ctypes.data != stored.ctypes.data:
-            target[:] = stored
+def _settle(payload: Bytes, at: int, start: int, n: int, streams: list[entropy.Stream], n_bitmaps: int) -> int:
+    """Bring the streams one behind the other to `at`; a raw plane lies in the payload, maybe there. Returns the end.
+
+    start: where the first plane of n bytes lies.
+    """
+    for i, (tier, stored) in enumerate(streams):
+        if tier != entropy.RAW or i < n_bitmaps or at != start + (i - n_bitmaps) * n:
+            payload[at : at + len(stored)] = stored
         at += len(stored)
     return at
 

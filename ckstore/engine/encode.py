@@ -13,6 +13,7 @@ from blake3 import blake3
 from ckstore._native import kernels
 from ckstore.codec import scratch
 from ckstore.codec.chunk import Encoded, Reference, decode_into, encode
+from ckstore.codec.levels import Level
 from ckstore.codec.scratch import Bytes
 from ckstore.engine.chunking import Job, Slot
 from ckstore.engine.closures import Found
@@ -58,6 +59,7 @@ class Encoder:
     root: Root
     parent: Parent
     live_packs: frozenset[str]
+    level: Level = Level.BALANCED
 
     def run(self, job: Job) -> list[Outcome]:
         """Outcomes of a job's chunks, in order."""
@@ -146,10 +148,10 @@ class Encoder:
         if held is not None and slot.view.dtype in _DERIVED:
             references.append(Reference(ROLE_MASTER, held.dtype, held.data.data))
             ids.append(held.chunk_id)
-        encoded = encode(data.data, slot.view.dtype, references)
+        encoded = encode(data.data, slot.view.dtype, references, level=self.level)
         if previous is not None and known is not None and 0 in encoded.used and not self._fits(known, encoded, data):
             references, ids = references[1:], ids[1:]
-            encoded = encode(data.data, slot.view.dtype, references)
+            encoded = encode(data.data, slot.view.dtype, references, level=self.level)
         _compare(slot, data, encoded, references)
         bases = tuple(Base(references[i].role, ids[i]) for i in encoded.used)
         # a raw payload is the scratch buffer itself

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ckstore.codec.levels import Level
 from ckstore.engine import catalog, chunking
 from ckstore.engine.closures import ClosureBuilder, holders
 from ckstore.engine.encode import Encoder, Outcome, job_bytes
@@ -39,23 +40,26 @@ from ckstore.tensor import TensorView
 StateRow = NodeRow | ValueRow | TensorView
 
 
-def save(session: Session, state: Sequence[StateRow], intent: Intent) -> Entry:
+def save(session: Session, state: Sequence[StateRow], intent: Intent, level: Level = Level.BALANCED) -> Entry:
     """Save a flattened state as a new checkpoint. DURABLE when it returns; on any error nothing was published.
+
+    level: how hard the codec tries.
 
     Raises UsageError, ConflictError (a tag is taken), CorruptError, StorageError.
     """
     with session.uninterrupted() as mine:
-        return until_not_expired(lambda: _attempt(mine, state, intent))
+        return until_not_expired(lambda: _attempt(mine, state, intent, level))
 
 
-def _attempt(session: Session, state: Sequence[StateRow], intent: Intent) -> Entry:
+def _attempt(session: Session, state: Sequence[StateRow], intent: Intent, level: Level) -> Entry:
     with session.repo.writer() as writer:
         catalog.check_free(session.repo, writer.root, intent.tags)
         step = _step(session, writer.root, intent)
         views = [row for row in state if isinstance(row, TensorView)]
         base, parent = _parent(session, writer.root, intent)
         session.bases.keep_only(parent.row_of.__contains__)
-        encoder = Encoder(session, writer.root, parent, frozenset(session.repo.segments.live_packs(writer.root)))
+        live = frozenset(session.repo.segments.live_packs(writer.root))
+        encoder = Encoder(session, writer.root, parent, live, level)
         settled = chunking.settled(views, parent, encoder.holds)
         jobs = chunking.jobs(views, writer.root.chunk_elements, settled)
         builder, packs = ClosureBuilder(parent), writer.packs()

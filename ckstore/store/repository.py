@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -37,6 +37,15 @@ class Settings:
     chunk_elements: int = CHUNK_ELEMENTS
     chain_cost_milli: int = CHAIN_COST_MILLI
     chain_frames: int = CHAIN_FRAMES
+
+    @staticmethod
+    def of(values: Mapping[str, int]) -> Settings:
+        """Settings by name. Raises UsageError for an unknown one."""
+        try:
+            return Settings(**values)
+        except TypeError as error:
+            unknown = sorted(set(values) - set(Settings.__dataclass_fields__))
+            raise UsageError(f"unknown setting: {', '.join(unknown)}") from error
 
 
 class Repository:

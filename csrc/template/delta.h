@@ -48,25 +48,7 @@ CK_INLINE void CK_WFN(classify)(const uint8_t *CK_RESTRICT src, const uint8_t *C
     }
 }
 
-CK_INLINE uint8_t *CK_WFN(pack)(const CK_WFN(delta_rows) *rows, size_t count, uint8_t *out, uint64_t *acc,
-                                unsigned *fill) {
-    for (size_t j = 0; j < count; j += CK_GROUP) {
-#if W == 64
-        unsigned k = rows->k[j], first = k < 32 ? k : 32;
-        out = ck_put(out, acc, fill, rows->low[j] & (((uint64_t)1 << first) - 1), first);
-        out = ck_put(out, acc, fill, rows->low[j] >> first, k - first);
-#else
-        uint64_t word = 0;
-        unsigned width = 0;
-        for (size_t g = 0; g < CK_GROUP; g++) {
-            word |= (uint64_t)rows->low[j + g] << width;
-            width += rows->k[j + g];
-        }
-        out = ck_put(out, acc, fill, word, width);
-#endif
-    }
-    return out;
-}
+#include "packing.h"
 
 CK_FN size_t CK_WFN(delta_split)(const uint8_t *CK_RESTRICT src, const uint8_t *CK_RESTRICT base, size_t n,
                                  int is_float, uint8_t *CK_RESTRICT symbols, uint8_t *CK_RESTRICT bits) {

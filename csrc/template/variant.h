@@ -45,4 +45,6 @@ CK_INLINE unsigned ck_gather(const uint8_t *flags) {
 #include "round.h"
 #include "scan.h"
 #include "huffman.h"
+#include "palette.h"
+#include "gaps.h"
 #include "table.h"

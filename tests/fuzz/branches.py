@@ -18,7 +18,8 @@ from tests.fuzz import native
 
 DECODERS = re.compile(
     r"ck_(?P<stem>huffman_get_lengths|huffman_code|huffman_split|huffman_decode|decode_block|merge_node|ones|join"
-    r"|join_rest|shuffled|delta_merge|lengths|fetch|rebuild|sparse_merge|spread|merge|merge_block)"
+    r"|join_rest|bits_at|shuffled|palette_decode|put_escapes|gap_merge|delta_merge|lengths|fetch|rebuild"
+    r"|sparse_merge|spread|merge|merge_block)"
     r"(_(?P<variant>scalar|avx2|avx512))?(?P<width>_\d+)?"
 )
 """The functions that stored bytes go through."""
@@ -70,7 +71,9 @@ def functions(out: Path) -> set[str]:
 def _lines(out: Path) -> Iterator[dict[str, Any]]:
     """gcov's lines of all C sources, each for each function that it is part of."""
     counts = sorted(path.name for path in out.glob("*.gcda"))
-    subprocess.run(["gcov", "--branch-probabilities", "--json-format", *counts], cwd=out, check=True, capture_output=True)
+    subprocess.run(
+        ["gcov", "--branch-probabilities", "--json-format", *counts], cwd=out, check=True, capture_output=True
+    )
     for path in sorted(out.glob("*.gcov.json.gz")):
         for file in json.loads(gzip.decompress(path.read_bytes()))["files"]:
             where = Path(file["file"])

@@ -44,11 +44,41 @@ def _stream(stream: Stream, n: int) -> bytes:
         data = zstandard.ZstdDecompressor().decompress(stored)
     elif tier == 3:
         data = _sparse(stored, n)
-    else:
-        assert tier == 4
+    elif tier == 4:
         data = huffman(stored, n)
+    elif tier == 5:
+        data = palette(stored, n)
+    else:
+        assert tier == 6
+        data = _gaps(stored, n)
     assert len(data) == n
     return data
+
+
+def palette(stored: bytes, n: int) -> bytes:
+    """The n bytes of a palette stream."""
+    halves = [half for byte in stored[15 : 15 + (n + 1) // 2] for half in (byte & 15, byte >> 4)]
+    assert not any(halves[n:])
+    escapes = iter(stored[15 + (n + 1) // 2 :])
+    data = bytes(stored[half] if half < 15 else next(escapes) for half in halves[:n])
+    assert next(escapes, None) is None
+    return data
+
+
+def _gaps(stored: bytes, n: int) -> bytes:
+    mode, count = struct.unpack("<BI", stored[:5])
+    (bits_tier, bits), symbols, others = _streams(stored[5:], 3)
+    assert bits_tier == 0
+    stream, at, data = int.from_bytes(bits, "little"), 0, b""
+    for t, other in zip(_stream(symbols, count), _stream(others, count), strict=True):
+        u, k = t // 2, max(0, t // 8 - 1)
+        assert t % 2 == 0
+        gap = ((u - 4 * k) << k) + (stream >> at & ((1 << k) - 1))
+        at += k
+        data += bytes([mode]) * gap + bytes([other])
+    assert len(bits) == (at + 7) // 8
+    assert stream >> at == 0
+    return data + bytes([mode]) * (n - len(data))
 
 
 def huffman(stored: bytes, n: int) -> bytes:
