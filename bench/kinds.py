@@ -23,6 +23,7 @@ def buffers(size: str, most_bytes: int) -> Iterator[tuple[str, list[Chunk]]]:
     start, one, ten = (item.load() for item in cache.prepare("steps", size))
     for kind, part in CLASSES.items():
         yield kind, chunks(_matrices(ten, part), most_bytes, part=part)
+    yield "w bf16 in whole chunks", _whole(_matrices(ten, "model"), most_bytes)
     for kind, part in CLASSES.items():
         for steps, later in ((1, one), (10, ten)):
             bases = _matrices(start, part)
@@ -69,6 +70,12 @@ def chunks(
             place = (PARTS.get(part, ""), tensor.shape[-1] if tensor.dim() > 1 else 0, start)
             found.append(Chunk(_cut(raw, start, item_bytes), _dtype(tensor), item_bytes, *pieces, *place))
     return found
+
+
+def _whole(tensors: list[torch.Tensor], most_bytes: int) -> list[Chunk]:
+    """Chunks as large as those of larger models: the tensors end to end."""
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    return chunks([flat[: max(flat.numel() // CHUNK_ELEMENTS, 1) * CHUNK_ELEMENTS]], most_bytes)
 
 
 def _raw(tensor: torch.Tensor) -> np.ndarray:

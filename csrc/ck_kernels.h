@@ -24,7 +24,12 @@
 #define CK_HUFFMAN_BLOCK 32768u
 #define CK_HUFFMAN_WORK (2u * (CK_HUFFMAN_BLOCK + 64u))
 
+#define CK_PALETTE_SYMBOLS 15u
+
 enum ck_huffman_block { CK_HUFFMAN_RAW = 0, CK_HUFFMAN_CONSTANT = 1, CK_HUFFMAN_CODED = 2 };
+/* What `profile` says of a stretch: the sum of its weights, how many bytes occur, the most frequent one (the lowest of
+ * equals), its count, and the count of byte 0. */
+enum ck_profile { CK_WEIGHT = 0, CK_DISTINCT = 1, CK_MODE = 2, CK_MODE_COUNT = 3, CK_ZEROS = 4, CK_PROFILE = 5 };
 enum ck_round { CK_F32_BF16 = 0, CK_F32_F16 = 1, CK_F64_F32 = 2, CK_ROUND_KINDS = 3 };
 enum ck_dtype { CK_F32 = 0, CK_BF16 = 1, CK_F16 = 2, CK_DTYPES = 3 };
 enum ck_predictor { CK_LINEAR = 1, CK_ADAM = 2, CK_SECOND = 3 };
@@ -120,6 +125,10 @@ typedef struct ck_kernels {
     /* counts[256*p + b] = how often byte b occurs in the p-th of `parts` stretches of n bytes each. n < 2^32. */
     void (*histogram)(const uint8_t *src, size_t n, size_t parts, uint32_t *counts);
 
+    /* out[CK_PROFILE*p + ...]: what the p-th of `parts` stretches of n bytes holds; each byte that occurs c times weighs
+     * weights[c], c up to n, and all together less than 2^32. */
+    void (*profile)(const uint8_t *src, size_t n, size_t parts, const uint32_t *weights, uint32_t *out);
+
     /* Blocks of CK_HUFFMAN_BLOCK bytes, the last one shorter, each one of
      *   raw       0, the bytes
      *   constant  1, the one byte
@@ -128,11 +137,27 @@ typedef struct ck_kernels {
      * The code is complete and canonical: ascending by (length, symbol). The tree in preorder: at each inner node, for
      * each symbol that comes through, in order, a bit (lowest first) that says whether it goes right (a one in its code),
      * zero bits up to a whole byte; then the left child, then the right one. Leaves are not written.
+     * step: a code is made from the counts of every step-th stretch of 64 bytes (template/counting.h); 1 counts all.
      * out: n + one byte a block; work: CK_HUFFMAN_WORK bytes. Returns the bytes of out that are used. */
-    size_t (*huffman_encode)(const uint8_t *src, size_t n, uint8_t *out, uint8_t *work);
+    size_t (*huffman_encode)(const uint8_t *src, size_t n, size_t step, uint8_t *out, uint8_t *work);
     /* The inverse. Returns n_in, or CK_FAILED, with dst undefined, unless `in` holds just the blocks for n bytes. (They do
      * not say n: a stream whose bitmaps have spare bits may also be read as one of a few bytes more.) */
     size_t (*huffman_decode)(const uint8_t *in, size_t n_in, uint8_t *dst, size_t n, uint8_t *work);
+
+    /* A palette of CK_PALETTE_SYMBOLS bytes; half a byte for each byte of src, the first one in the lower half: its place in
+     * the palette, or CK_PALETTE_SYMBOLS if it has none (a spare half is 0); then those that have none, in order. The
+     * palette holds the most frequent bytes of a sample. out: n bytes. Returns the bytes used, or CK_FAILED, with out
+     * undefined, if they would be more than n. */
+    size_t (*palette_encode)(const uint8_t *src, size_t n, uint8_t *out);
+    /* The inverse, of any palette. Returns n_in, or CK_FAILED, with dst undefined, unless `in` holds just n bytes. */
+    size_t (*palette_decode)(const uint8_t *in, size_t n_in, uint8_t *dst, size_t n);
+
+    /* Of each byte that is not `hole`: how many holes lie between it and the one before, or the start (u32), and the byte.
+     * n < 2^32. gaps: 4 * most bytes; values: most. Returns their count, or CK_FAILED, with both undefined, if it is above
+     * `most`. */
+    size_t (*gap_split)(const uint8_t *src, size_t n, uint8_t hole, size_t most, uint8_t *gaps, uint8_t *values);
+    /* The inverse. Returns count, or CK_FAILED, with dst undefined, if that needs more than n bytes. */
+    size_t (*gap_merge)(const uint8_t *gaps, const uint8_t *values, size_t count, size_t n, uint8_t hole, uint8_t *dst);
 } ck_kernels;
 
 extern const ck_kernels ck_kernels_scalar;

@@ -32,6 +32,8 @@ class Codec(ABC):
 
     name: ClassVar[str]
     knows_bases: ClassVar[bool] = False
+    slow: ClassVar[bool] = False
+    """Whether one round must do."""
 
     @classmethod
     def missing(cls) -> str:

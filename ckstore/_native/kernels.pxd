@@ -28,6 +28,8 @@ cdef extern from "ck_kernels.h" nogil:
         unsigned int dtypes[4]
         const uint8_t *bases[4]
         float coefficients[5]
+    size_t CK_PALETTE_SYMBOLS
+    size_t CK_PROFILE
     ctypedef struct ck_kernels:
         const char *name
         void (*split)(const uint8_t *, const uint8_t *, size_t, unsigned int, unsigned int, uint8_t *) noexcept nogil
@@ -48,8 +50,13 @@ cdef extern from "ck_kernels.h" nogil:
         void (*round)(const uint8_t *, size_t, unsigned int, uint8_t *) noexcept nogil
         int (*is_constant)(const uint8_t *, size_t, size_t) noexcept nogil
         void (*histogram)(const uint8_t *, size_t, size_t, uint32_t *) noexcept nogil
-        size_t (*huffman_encode)(const uint8_t *, size_t, uint8_t *, uint8_t *) noexcept nogil
+        void (*profile)(const uint8_t *, size_t, size_t, const uint32_t *, uint32_t *) noexcept nogil
+        size_t (*huffman_encode)(const uint8_t *, size_t, size_t, uint8_t *, uint8_t *) noexcept nogil
         size_t (*huffman_decode)(const uint8_t *, size_t, uint8_t *, size_t, uint8_t *) noexcept nogil
+        size_t (*palette_encode)(const uint8_t *, size_t, uint8_t *) noexcept nogil
+        size_t (*palette_decode)(const uint8_t *, size_t, uint8_t *, size_t) noexcept nogil
+        size_t (*gap_split)(const uint8_t *, size_t, uint8_t, size_t, uint8_t *, uint8_t *) noexcept nogil
+        size_t (*gap_merge)(const uint8_t *, const uint8_t *, size_t, size_t, uint8_t, uint8_t *) noexcept nogil
 
 
 cdef extern from "ck_cpu.h" nogil:

@@ -55,6 +55,8 @@ include "delta.pxi"
 include "predict.pxi"
 include "scan.pxi"
 include "huffman.pxi"
+include "palette.pxi"
+include "gaps.pxi"
 
 if os.environ.get("CKSTORE_KERNEL"):
     select(os.environ["CKSTORE_KERNEL"])

@@ -18,13 +18,16 @@ from ckstore.codec.delta import Center
 from ckstore.codec.entropy import Stats
 from ckstore.codec.factors import Factors
 from ckstore.codec.kinds import OPAQUE, Kind
+from ckstore.codec.levels import Level
 from ckstore.codec.predict import Predictor
-from ckstore.codec.sample import profile, take
+from ckstore.codec.sample import RUNS, profile, take
 from ckstore.codec.scratch import Bytes
 from ckstore.format.frame import DELTA_INT, DELTA_XOR, PLANES, PREDICTED
 
 _TRIAL_BYTES = 1 << 16
 _HOLE_SHARE = 0.02
+_RUNS = {Level.FAST: 31, Level.BALANCED: RUNS, Level.ARCHIVE: RUNS}
+"""Of the sample."""
 _NOISY_BITS = 6.0
 BIAS = {PLANES: 1.0, DELTA_XOR: 1.01, DELTA_INT: 1.015, PREDICTED: 1.015}
 """What an estimate is multiplied with: a base must earn its read, and the slower decoder its time."""
@@ -55,9 +58,9 @@ class Plan:
     """Of planes, for this very chunk."""
 
 
-def plans(raw: Bytes, kind: Kind, bases: Mapping[int, Bytes]) -> list[Plan]:
+def plans(raw: Bytes, kind: Kind, bases: Mapping[int, Bytes], level: Level = Level.BALANCED) -> list[Plan]:
     """The ways that need nothing but the chunk and earlier ones of its kind and length; planes come first."""
-    return list(_plans(raw, kind, bases))
+    return list(_plans(raw, kind, bases, _RUNS[level]))
 
 
 def is_noisy(kind: Kind, known: Sequence[Plan]) -> bool:
@@ -65,31 +68,39 @@ def is_noisy(kind: Kind, known: Sequence[Plan]) -> bool:
     return kind.is_float and any(plan.codec == PLANES and plan.noisy for plan in known)
 
 
-def by_trial(raw: Bytes, kind: Kind, bases: Mapping[int, Bytes], known: Sequence[Plan]) -> Plan:
-    """The best of the plans and of those that look at the bytes in another way, by coding the middle of the chunk."""
+def by_trial(
+    raw: Bytes, kind: Kind, bases: Mapping[int, Bytes], known: Sequence[Plan], level: Level = Level.BALANCED
+) -> Plan:
+    """The best of the plans and of those that look at the bytes in another way, by coding the middle of the chunk, or
+    all of it."""
     others = dict.fromkeys((Kind(kind.width, False), OPAQUE))
-    found = [*known, *(plan for other in others if other != kind for plan in _plans(raw, other, bases))]
+    found = [*known, *(plan for other in others if other != kind for plan in _plans(raw, other, bases, RUNS))]
     found = [replace(plan, matches=True) for plan in found]
     if len(found) == 1:
         return found[0]
-    start = max(0, len(raw) - _TRIAL_BYTES) // 2 // kind.width * kind.width
-    middle = slice(start, start + _TRIAL_BYTES)
-    parts = {position: base[middle] for position, base in bases.items()}
-    return min(found, key=lambda plan: len(encode(raw[middle], parts, plan)[1]) * BIAS[plan.codec])
+    n_bytes = len(raw) if level is Level.ARCHIVE else _TRIAL_BYTES
+    start = max(0, len(raw) - n_bytes) // 2 // kind.width * kind.width
+    middle = slice(start, start + n_bytes)
+    return by_size(raw[middle], {position: base[middle] for position, base in bases.items()}, found)
 
 
-def encode(raw: Bytes, bases: Mapping[int, Bytes], plan: Plan) -> tuple[bytes, Bytes]:
+def by_size(raw: Bytes, bases: Mapping[int, Bytes], known: Sequence[Plan]) -> Plan:
+    """The plan that codes `raw` in the fewest bytes."""
+    return min(known, key=lambda plan: len(encode(raw, bases, plan)[1]) * BIAS[plan.codec])
+
+
+def encode(raw: Bytes, bases: Mapping[int, Bytes], plan: Plan, level: Level = Level.BALANCED) -> tuple[bytes, Bytes]:
     """Parameters and payload of `raw` by this plan."""
     under, recentred = [bases[position] for position in plan.bases], plan.center is not None
     if plan.predictor is not None:
         params = predict.pack_params(plan.predictor, recentred)
-        return params, predict.encode(raw, under, plan.predictor, plan.stats[0], plan.center)
+        return params, predict.encode(raw, under, plan.predictor, plan.stats[0], plan.center, level)
     if plan.codec == DELTA_INT:
-        payload = delta.encode(raw, under[0], plan.kind, plan.stats[0], plan.matches, plan.center)
+        payload = delta.encode(raw, under[0], plan.kind, plan.stats[0], plan.matches, plan.center, level)
         return delta.pack_params(plan.kind, recentred), payload
     base, grid = under[0] if under else None, plan.factors.grid if plan.factors else None
     shape = planes.Shape(plan.kind.width, _rotate(plan.kind, base), plan.holes, grid)
-    return planes.pack_params(shape), planes.encode(raw, base, shape, plan.stats, plan.matches, plan.factors)
+    return planes.pack_params(shape), planes.encode(raw, base, shape, plan.stats, plan.matches, plan.factors, level)
 
 
 def _rotate(kind: Kind, base: Bytes | None) -> bool:
@@ -97,12 +108,14 @@ def _rotate(kind: Kind, base: Bytes | None) -> bool:
     return kind.is_float and kind.width > 1 and base is None
 
 
-def _plans(raw: Bytes, kind: Kind, bases: Mapping[int, Bytes]) -> Iterator[Plan]:
+def _plans(raw: Bytes, kind: Kind, bases: Mapping[int, Bytes], runs: int) -> Iterator[Plan]:
     """Planes, planes without holes; of each base planes of the xor, and differences."""
-    sample = take(raw, kind.width)
-    stats, lows = _split_all(sample, kind, list(bases.values()))
-    yield _planes_plan(kind, stats[: kind.width])
-    holes = _holes(sample, kind)
+    sample = take(raw, kind.width, runs)
+    stats, lows = _split_all(sample, kind, [take(base, kind.width, runs) for base in bases.values()])
+    plain = _planes_plan(kind, stats[: kind.width])
+    yield plain
+    # Both zeros have a highest plane of 0 once the sign is below: where that is rare there is nothing to count.
+    holes = _holes(sample, kind) if not kind.is_float or plain.stats[-1].zeros >= _HOLE_SHARE else ()
     if holes:
         yield _holes_plan(sample, kind, holes)
     for i, position in enumerate(bases):
@@ -111,18 +124,17 @@ def _plans(raw: Bytes, kind: Kind, bases: Mapping[int, Bytes]) -> Iterator[Plan]
         yield _differences(kind, (position,), of_symbols, lows[i] / (len(sample) // kind.width))
 
 
-def _split_all(sample: Bytes, kind: Kind, bases: Sequence[Bytes]) -> tuple[tuple[Stats, ...], list[int]]:
+def _split_all(sample: Bytes, kind: Kind, under: Sequence[Bytes]) -> tuple[tuple[Stats, ...], list[int]]:
     """Statistics of all planes and symbols, counted at once, and the bytes of the bit stream of each base."""
     size, n = len(sample), len(sample) // kind.width
-    n_parts = kind.width + len(bases) * (kind.width + 1)
+    n_parts = kind.width + len(under) * (kind.width + 1)
     room, low = scratch.buffer("sample planes", n_parts * n), scratch.buffer("low bits", size + kernels.BITS_SLACK)
     kernels.split(sample, kind.width, _rotate(kind, None), room[:size])
     lows, at = [], size
-    for base in bases:
-        under = take(base, kind.width)
-        kernels.split(sample, kind.width, False, room[at : at + size], under)
+    for base in under:
+        kernels.split(sample, kind.width, False, room[at : at + size], base)
         symbols = room[at + size : at + size + n]
-        lows.append(kernels.delta_split(sample, under, kind.width, kind.is_float, symbols, low))
+        lows.append(kernels.delta_split(sample, base, kind.width, kind.is_float, symbols, low))
         at += size + n
     return profile(room, n_parts), lows
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ckstore.codec import choose, delta, derive, planes, predict, scratch
 from ckstore.codec.hints import NO_HINTS, Hints
+from ckstore.codec.levels import Level
 from ckstore.codec.predict import DTYPES
 from ckstore.codec.refine import choose_plan
 from ckstore.codec.scene import Source
@@ -57,8 +58,11 @@ class Encoded:
     """Positions in the references, in the order of the frame's bases."""
 
 
-def encode(raw: memoryview, dtype: str, references: Sequence[Reference] = (), hints: Hints = NO_HINTS) -> Encoded:
-    """The cheapest known form of `raw`, never larger than it.
+def encode(
+    raw: memoryview, dtype: str, references: Sequence[Reference] = (), hints: Hints = NO_HINTS, *,
+    level: Level = Level.BALANCED,
+) -> Encoded:  # fmt: skip
+    """The cheapest form of `raw` that the level looks for, never larger than it.
 
     Raises UsageError if a previous reference has another dtype or length, or any other one that could be used does not
     have as many elements.
@@ -74,14 +78,17 @@ def encode(raw: memoryview, dtype: str, references: Sequence[Reference] = (), hi
             rounding = derive.rounding(data, dtype, scratch.as_bytes(reference.data), reference.dtype)
             if rounding is not None:
                 return Encoded(ROUND, bytes([rounding]), b"", (position,))
-    return _encode_numbers(raw, data, dtype, references, hints)
+    return _encode_numbers(raw, data, dtype, references, hints, level)
 
 
-def _encode_numbers(raw: memoryview, data: Bytes, dtype: str, references: Sequence[Reference], hints: Hints) -> Encoded:
+def _encode_numbers(
+    raw: memoryview, data: Bytes, dtype: str, references: Sequence[Reference], hints: Hints, level: Level
+) -> Encoded:
     bases = _previous(references, dtype, len(data))
     sources = _sources(references, dtype, len(data)) if hints.part else {}
-    plan = choose_plan(data, dtype, bases, hints, sources)
-    params, payload = choose.encode(data, bases | {source.position: source.data for source in sources.values()}, plan)
+    plan = choose_plan(data, dtype, bases, hints, sources, level)
+    offered = bases | {source.position: source.data for source in sources.values()}
+    params, payload = choose.encode(data, offered, plan, level)
     if len(payload) + len(params) >= len(data):
         return Encoded(RAW, b"", raw, ())
     return Encoded(plan.codec, params, payload.data, plan.bases)

@@ -30,6 +30,7 @@ from ckstore._native import kernels
 from ckstore.codec import entropy, scratch
 from ckstore.codec.entropy import Stats
 from ckstore.codec.kinds import WIDTHS, Kind
+from ckstore.codec.levels import Level
 from ckstore.codec.scratch import Bytes
 from ckstore.errors import FormatError, UnsupportedError
 
@@ -69,7 +70,10 @@ def parse_params(params: bytes) -> tuple[Kind, bool]:
     return Kind(width, bool(flags & _FLOATS)), recentred
 
 
-def encode(raw: Bytes, base: Bytes, kind: Kind, stats: Stats, matches: bool, center: Center | None = None) -> Bytes:
+def encode(
+    raw: Bytes, base: Bytes, kind: Kind, stats: Stats, matches: bool, center: Center | None = None,
+    level: Level = Level.BALANCED,
+) -> Bytes:  # fmt: skip
     """The payload of `raw` against `base`; stats, matches: what a sample says of the symbols."""
     head = b"" if center is None else _CENTER.pack(*center)
     start = len(head) + _TABLE_BYTES
@@ -77,7 +81,7 @@ def encode(raw: Bytes, base: Bytes, kind: Kind, stats: Stats, matches: bool, cen
     payload = np.empty(start + len(raw) + kernels.BITS_SLACK, np.uint8)
     n_bits = kernels.delta_split(raw, base, kind.width, kind.is_float, symbols, payload[start:], *(center or ()))
     end = start + n_bits
-    tier, stored = entropy.encode(symbols, stats, matches, entropy.room("symbols", len(symbols)))
+    tier, stored = entropy.encode(symbols, stats, matches, entropy.room("symbols", len(symbols)), level)
     table = entropy.heads([(entropy.RAW, payload[start:end]), (tier, stored)])
     payload[:start] = scratch.as_bytes(head + table)
     if end + len(stored) > len(payload):

@@ -25,6 +25,7 @@ from ckstore.codec import entropy, factors, scratch
 from ckstore.codec.entropy import Stats
 from ckstore.codec.factors import Factors, Grid
 from ckstore.codec.kinds import WIDTHS
+from ckstore.codec.levels import Level
 from ckstore.codec.scratch import Bytes
 from ckstore.errors import FormatError, UnsupportedError
 
@@ -73,8 +74,9 @@ def parse_params(params: bytes) -> Shape:
 
 
 def encode(
-    raw: Bytes, base: Bytes | None, shape: Shape, stats: Sequence[Stats], matches: bool, less: Factors | None = None
-) -> Bytes:
+    raw: Bytes, base: Bytes | None, shape: Shape, stats: Sequence[Stats], matches: bool, less: Factors | None = None,
+    level: Level = Level.BALANCED,
+) -> Bytes:  # fmt: skip
     """The payload of `raw`, or of raw ^ base. stats: of each plane; matches: likely in some. Noise is copied once.
 
     less: the factors, if shape has a grid.
@@ -83,9 +85,10 @@ def encode(
     for i, hole in enumerate(shape.holes):
         elements, bitmap = leave_out(elements, shape.width, hole)
         counts += (len(elements) // shape.width).to_bytes(4, "little")
-        bitmaps.append(entropy.encode(bitmap, entropy.UNKNOWN, True, entropy.room(f"hole {i}", len(bitmap))))
+        bitmaps.append(entropy.encode(bitmap, entropy.UNKNOWN, True, entropy.room(f"hole {i}", len(bitmap)), level))
     streams = bitmaps + _factor_streams(less)
-    at, n = len(counts) + entropy.HEAD_BYTES * (len(streams) + shape.width), len(elements) // shape.width
+    n_before = len(streams)
+    at, n = len(counts) + entropy.HEAD_BYTES * (n_before + shape.width), len(elements) // shape.width
     start = at + sum(len(stored) for _, stored in streams)
     payload = np.empty(start + len(elements), np.uint8)
     kernels.split(elements, shape.width, shape.rotate, payload[start:], base)
@@ -93,10 +96,13 @@ def encode(
         factors.subtract(payload[start + (shape.width - 1) * n :], less)
     for p in range(shape.width):
         plane = payload[start + p * n : start + (p + 1) * n]
-        streams.append(entropy.encode(plane, stats[p], matches, entropy.room(f"plane {p}", n)))
+        if stats[p].bits >= entropy.NOISE_BITS and not matches:
+            streams.append((entropy.RAW, plane))
+        else:
+            streams.append(entropy.encode(plane, stats[p], matches, entropy.room(f"plane {p}", n), level))
     table = counts + entropy.heads(streams)
     payload[: len(table)] = scratch.as_bytes(table)
-    return payload[: _settle(payload, at, streams)]
+    return payload[: _settle(payload, at, start, n, streams, n_before)]
 
 
 def _factor_streams(less: Factors | None) -> list[entropy.Stream]:
@@ -107,12 +113,14 @@ def _factor_streams(less: Factors | None) -> list[entropy.Stream]:
     ]
 
 
-def _settle(payload: Bytes, at: int, streams: list[entropy.Stream]) -> int:
-    """Bring the streams, which may lie in the payload further on, one behind the other to `at`. Returns the end."""
-    for _, stored in streams:
-        target = payload[at : at + len(stored)]
-        if target.ctypes.data != stored.ctypes.data:
-            target[:] = stored
+def _settle(payload: Bytes, at: int, start: int, n: int, streams: list[entropy.Stream], n_before: int) -> int:
+    """Bring the streams one behind the other to `at`; a raw plane lies in the payload, maybe there. Returns the end.
+
+    start: where the first plane of n bytes lies. n_before: streams before the planes.
+    """
+    for i, (tier, stored) in enumerate(streams):
+        if tier != entropy.RAW or i < n_before or at != start + (i - n_before) * n:
+            payload[at : at + len(stored)] = stored
         at += len(stored)
     return at
 

@@ -29,6 +29,7 @@ from ckstore.codec import delta, scratch
 from ckstore.codec.delta import Center
 from ckstore.codec.entropy import Stats
 from ckstore.codec.kinds import Kind
+from ckstore.codec.levels import Level
 from ckstore.codec.scratch import Bytes
 from ckstore.errors import FormatError, UnsupportedError
 
@@ -104,10 +105,13 @@ def _has_before(formula: int, n_bases: int) -> bool:
     return formula == SECOND or (formula == ADAM and n_bases == 4)
 
 
-def encode(raw: Bytes, bases: Sequence[Bytes], predictor: Predictor, stats: Stats, center: Center | None) -> Bytes:
+def encode(
+    raw: Bytes, bases: Sequence[Bytes], predictor: Predictor, stats: Stats, center: Center | None,
+    level: Level = Level.BALANCED,
+) -> Bytes:  # fmt: skip
     """The payload of `raw`; stats: what a sample says of the symbols."""
     under = predictor.run(bases, len(raw) // predictor.kind.width)
-    return delta.encode(raw, under, predictor.kind, stats, False, center)
+    return delta.encode(raw, under, predictor.kind, stats, False, center, level)
 
 
 def decode(params: bytes, payload: Bytes, bases: Sequence[Bytes], out: Bytes) -> None:

@@ -20,6 +20,7 @@ from ckstore.codec.factors import Grid
 from ckstore.codec.foresee import proposals
 from ckstore.codec.hints import MOMENTUM, NO_HINTS, VARIANCE, Hints
 from ckstore.codec.kinds import kind_of, mantissa_of
+from ckstore.codec.levels import Level
 from ckstore.codec.predict import DTYPES
 from ckstore.codec.sample import origin, positions, profile, take
 from ckstore.codec.scene import Proposal, Scene, Source
@@ -45,6 +46,7 @@ def choose_plan(
     bases: Mapping[int, Bytes],
     hints: Hints = NO_HINTS,
     sources: Mapping[int, Source] = _NO_SOURCES,
+    level: Level = Level.BALANCED,
 ) -> Plan:
     """The cheapest plan for `raw`.
 
@@ -52,18 +54,23 @@ def choose_plan(
     else it may be predicted from, and the previous one again, each of as many elements as the chunk.
     """
     kind = kind_of(dtype, len(raw))
-    known = choose.plans(raw, kind, bases)
-    if not choose.is_noisy(kind, known):
-        return choose.by_trial(raw, kind, bases, known)
-    best = min(known, key=_bits)
+    known = choose.plans(raw, kind, bases, level)
+    best, noisy = min(known, key=_bits), choose.is_noisy(kind, known)
+    if level is Level.FAST:
+        return best if noisy else replace(best, matches=True)
+    if not noisy:
+        return choose.by_trial(raw, kind, bases, known, level)
     mantissa = mantissa_of(dtype)
-    if mantissa is not None and (bases or hints.part):
+    if mantissa is not None and kind.width > 1:
         sample = take(raw, kind.width)
         best = _with_recentred(sample, bases, mantissa, known, best)
         if ROLE_PREVIOUS in sources and dtype in DTYPES:
             best = _with_predicted(Scene(DTYPES[dtype], hints, sources, sample), mantissa, best)
         if hints.part in (MOMENTUM, VARIANCE):
             best = _with_factors(raw, sample, hints, known[0], best)
+    if level is Level.ARCHIVE:
+        offered = {**bases, **{source.position: source.data for source in sources.values()}}
+        return choose.by_size(raw, offered, [best, *(plan for plan in known if plan is not best)])
     return best
 
 

@@ -12,6 +12,7 @@ from blake3 import blake3
 from ckstore._native import kernels
 from ckstore.codec import scratch
 from ckstore.codec.chunk import Encoded, Reference, decode_into, encode
+from ckstore.codec.levels import Level
 from ckstore.codec.scratch import Bytes
 from ckstore.engine.chunking import Job, Slot
 from ckstore.engine.closures import Found
@@ -47,6 +48,7 @@ class Encoder:
     root: Root
     parent: Parent
     lookup: Lookup
+    level: Level = Level.BALANCED
 
     def run(self, job: Job) -> list[Outcome]:
         """Outcomes of a job's chunks, in order."""
@@ -94,7 +96,7 @@ class Encoder:
         candidates = [*self._previous(mine, data), *self._companions(mine, held)]
         while True:
             references = [one.reference for one in candidates]
-            encoded = encode(data.data, mine.slot.view.dtype, references, hints=mine.slot.hints)
+            encoded = encode(data.data, mine.slot.view.dtype, references, mine.slot.hints, level=self.level)
             used = [candidates[i] for i in encoded.used]
             chain = on_top(frame_cost(len(encoded.payload), len(data)), [one.chain for one in used])
             if not used or used[0].reference.role == ROLE_MASTER or self._fits(chain):

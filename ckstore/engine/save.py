@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import msgspec
 
+from ckstore.codec.levels import Level
 from ckstore.engine import catalog, chunking, companions, nearest
 from ckstore.engine.closures import ClosureBuilder, holders
 from ckstore.engine.encode import Encoder, Outcome, job_bytes
@@ -42,16 +43,18 @@ from ckstore.tensor import TensorView
 StateRow = NodeRow | ValueRow | TensorView
 
 
-def save(session: Session, state: Sequence[StateRow], intent: Intent) -> Entry:
+def save(session: Session, state: Sequence[StateRow], intent: Intent, level: Level = Level.BALANCED) -> Entry:
     """Save a flattened state as a new checkpoint. DURABLE when it returns; on any error nothing was published.
+
+    level: how hard the codec tries.
 
     Raises UsageError, ConflictError (a tag is taken), CorruptError, StorageError.
     """
     with session.uninterrupted() as mine:
-        return until_not_expired(lambda: _attempt(mine, state, intent))
+        return until_not_expired(lambda: _attempt(mine, state, intent, level))
 
 
-def _attempt(session: Session, state: Sequence[StateRow], intent: Intent) -> Entry:
+def _attempt(session: Session, state: Sequence[StateRow], intent: Intent, level: Level) -> Entry:
     with session.repo.writer() as writer:
         catalog.check_free(session.repo, writer.root, intent.tags)
         step = _step(session, writer.root, intent)
@@ -60,7 +63,7 @@ def _attempt(session: Session, state: Sequence[StateRow], intent: Intent) -> Ent
         session.bases.keep_only(parent.row_of.__contains__)
         live_packs = frozenset(session.repo.segments.live_packs(writer.root))
         lookup = Lookup(session.repo, writer.root, parent, live_packs)
-        encoder = Encoder(session, writer.root, parent, lookup)
+        encoder = Encoder(session, writer.root, parent, lookup, level)
         settled = chunking.settled(views, parent, lookup.holds)
         families = companions.find(views, Settings(state, parent))
         jobs = chunking.jobs(views, families, writer.root.chunk_elements, settled, intent.weights_alone)

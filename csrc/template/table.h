@@ -100,6 +100,11 @@ const ck_kernels CK_JOIN(ck_kernels_, CK_ISA) = {
     CK_VFN(round),
     CK_VFN(is_constant),
     CK_VFN(histogram),
+    CK_VFN(profile),
     CK_VFN(huffman_encode),
     CK_VFN(huffman_decode),
+    CK_VFN(palette_encode),
+    CK_VFN(palette_decode),
+    CK_VFN(gap_split),
+    CK_VFN(gap_merge),
 };

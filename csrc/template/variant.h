@@ -59,4 +59,6 @@ typedef struct {
 #include "round.h"
 #include "scan.h"
 #include "huffman.h"
+#include "palette.h"
+#include "gaps.h"
 #include "table.h"

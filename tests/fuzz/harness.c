@@ -1,103 +1,8 @@
 /* One input for the C decoders: its bytes choose lengths and widths, the rest is stored data. Every variant that runs here
  * must say the same of it and give the same bytes. Buffers are as large as they must be and no larger, so that
  * AddressSanitizer sees the first byte read or written outside. The environment's CK_TARGET names the target. */
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "ck_cpu.h"
-#include "ck_huffman.h"
-
-typedef struct input {
-    const uint8_t *data;
-    size_t n;
-} input;
-
-static uint8_t *room(size_t n) {
-    uint8_t *p = malloc(n ? n : 1);
-    if (!p) abort();
-    memset(p, 0xa5, n);
-    return p;
-}
-
-static uint8_t *copy(const uint8_t *data, size_t n) {
-    uint8_t *p = room(n);
-    memcpy(p, data, n);
-    return p;
-}
-
-static void need(int ok, const char *what) {
-    if (ok) return;
-    fprintf(stderr, "variants differ, or a round trip does: %s\n", what);
-    abort();
-}
-
-static uint8_t take(input *in) {
-    if (!in->n) return 0;
-    in->n--;
-    return *in->data++;
-}
-
-/* The next n bytes; zeros where the input has ended. */
-static uint8_t *take_bytes(input *in, size_t n) {
-    size_t there = n < in->n ? n : in->n;
-    uint8_t *p = room(n);
-    memset(p, 0, n);
-    memcpy(p, in->data, there);
-    in->data += there;
-    in->n -= there;
-    return p;
-}
-
-static unsigned take_width(input *in) { return 1u << (take(in) & 3); }
-
-static size_t take_count(input *in) {
-    size_t n = take(in);
-    return n | (size_t)(take(in) & 3) << 8;
-}
-
-/* What one variant made of the input: its answer, and the output if it is defined. */
-typedef struct outcome {
-    size_t answer;
-    uint8_t *out;
-    size_t n_out;
-} outcome;
-
-typedef outcome (*decoder)(const ck_kernels *, input);
-
-static outcome huffman_decode(const ck_kernels *k, input in) {
-    size_t n = (size_t)take(&in) << 8 | take(&in); /* up to two blocks */
-    uint8_t *stored = copy(in.data, in.n), *out = room(n), *work = room(CK_HUFFMAN_WORK);
-    outcome found = {n && in.n ? k->huffman_decode(stored, in.n, out, n, work) : 0, out, n};
-    free(stored);
-    free(work);
-    return found;
-}
-
-static outcome huffman_round_trip(const ck_kernels *k, input in) {
-    size_t n = in.n, blocks = (n + CK_HUFFMAN_BLOCK - 1) / CK_HUFFMAN_BLOCK;
-    uint8_t *src = copy(in.data, n), *coded = room(n + blocks), *back = room(n), *work = room(CK_HUFFMAN_WORK);
-    size_t used = n ? k->huffman_encode(src, n, coded, work) : 0;
-    uint8_t *exact = copy(coded, used);
-    need(!n || k->huffman_decode(exact, used, back, n, work) == used, "huffman: its own blocks are refused");
-    need(memcmp(src, back, n) == 0, "huffman: other bytes come back");
-    free(src);
-    free(exact);
-    free(back);
-    free(work);
-    return (outcome){used, coded, used};
-}
-
-static outcome huffman_lengths(const ck_kernels *k, input in) {
-    unsigned a = take(&in), b = take(&in), first = a < b ? a : b, last = a < b ? b : a;
-    uint8_t *stored = copy(in.data, in.n), lengths[256];
-    ck_code *code = (ck_code *)(void *)room(sizeof(ck_code));
-    size_t used = ck_huffman_get_lengths(stored, in.n, first, last, lengths);
-    if (used) used += (size_t)ck_huffman_code(lengths, code) << 16;
-    (void)k;
-    free(stored);
-    free(code);
-    return (outcome){used, room(0), 0};
-}
+#include "input.h"
+#include "streams.h"
 
 #include "differences.h"
 
@@ -159,7 +64,12 @@ static outcome scan(const ck_kernels *k, input in) {
     size_t width = 1 + take(&in) % 40u, parts = 1 + take(&in) % 4u, n = in.n / (width * parts) * width;
     uint8_t *src = copy(in.data, n * parts), *out = room(parts * 256 * sizeof(uint32_t));
     size_t answer = n ? (size_t)k->is_constant(src, n * parts, width) : 1;
+    uint32_t found[4 * CK_PROFILE], *weights = (uint32_t *)(void *)room((n + 1) * sizeof(uint32_t));
+    for (size_t i = 0; i <= n; i++) weights[i] = (uint32_t)(i * i);
+    k->profile(src, n, parts, weights, found);
+    for (size_t p = 0; p < parts; p++) answer = answer * 31 + found[CK_PROFILE * p] + found[CK_PROFILE * p + CK_MODE];
     k->histogram(src, n, parts, (uint32_t *)(void *)out);
+    free(weights);
     free(src);
     return (outcome){answer, out, parts * 256 * sizeof(uint32_t)};
 }
@@ -185,6 +95,10 @@ static const struct {
     {"huffman_decode", huffman_decode},
     {"huffman_round_trip", huffman_round_trip},
     {"huffman_lengths", huffman_lengths},
+    {"palette_decode", palette_decode},
+    {"palette_round_trip", palette_round_trip},
+    {"gap_merge", gap_merge},
+    {"gap_round_trip", gap_round_trip},
     {"delta_merge", delta_merge},
     {"delta_round_trip", delta_round_trip},
     {"recentred_merge", recentred_merge},

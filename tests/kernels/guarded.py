@@ -75,6 +75,28 @@ def _predicted(rng: random.Random, n: int, at_end: bool) -> None:
     kernels.predict(kind, bases, dtypes, coefficients, masked, out_dtype, out)
 
 
+def _work() -> Bytes:
+    return np.empty(kernels.HUFFMAN_WORK, np.uint8)
+
+
+def palettes_and_gaps(rng: random.Random, at_end: bool, data: Bytes) -> None:
+    """Palettes and gaps of `data`, whole and with something changed."""
+    n, room = len(data), guarded(bytes(len(data)), at_end)
+    used, out = kernels.palette_encode(data, room), guarded(bytes(len(data)), at_end)
+    stored = bytearray(room[:used])
+    if stored and rng.random() < 0.7:
+        stored[rng.randrange(used)] = rng.randrange(256)
+        stored = stored[: rng.randrange(used) + 1]
+    kernels.palette_decode(guarded(bytes(stored), at_end), out)
+    most = rng.randrange(n) + 1
+    gaps, values = guarded(bytes(4 * most), at_end), guarded(bytes(most), at_end)
+    count = max(0, kernels.gap_split(data, 9, gaps, values))
+    if rng.random() < 0.5 and count:
+        gaps[4 * rng.randrange(count) + rng.randrange(4)] = rng.randrange(256)
+    exact = guarded(gaps[: 4 * count].tobytes(), at_end), guarded(values[:count].tobytes(), at_end)
+    kernels.gap_merge(*exact, 9, out)
+
+
 def decode_anything(rng: random.Random, at_end: bool) -> None:
     """One hostile call of each decoder, and one honest call of each encoder."""
     width, n = rng.choice(WIDTHS), rng.choice((1, 2, 7, 8, 9, 63, 255, 256, 257, 511, 700))
@@ -96,8 +118,12 @@ def decode_anything(rng: random.Random, at_end: bool) -> None:
     kernels.huffman_decode(blocks, guarded(bytes(n), at_end), np.empty(kernels.HUFFMAN_WORK, np.uint8))
     room = guarded(bytes(kernels.huffman_bound(n)), at_end)
     kernels.huffman_encode(symbols, room, np.empty(kernels.HUFFMAN_WORK, np.uint8))
+    palettes_and_gaps(rng, at_end, guarded(bytes(min(rng.randrange(20), 9) for _ in range(n)), at_end))
+    long = guarded(rng.randbytes(8192 + n), at_end)  # so long that a code is made from a part of it
+    kernels.huffman_encode(long, np.empty(kernels.huffman_bound(len(long)), np.uint8), _work(), rng.choice((2, 4)))
     kernels.histogram(base, 1, np.empty((1, 256), np.uint32))
     kernels.is_constant(base, width)
+    kernels.profile(base, 1, np.zeros(len(base) + 1, np.uint32), np.empty((1, kernels.PROFILE), np.uint32))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ckstore.codec.chunk import Encoded, Reference, decode_into, encode
 from ckstore.codec.hints import AVERAGE, MOMENTUM, VARIANCE, WEIGHT, Hints, Update
+from ckstore.codec.levels import Level
 from ckstore.errors import CkError
 from ckstore.format.frame import CODEC_NAMES, DELTA_INT, PLANES, ROLE_MASTER, ROLE_PREVIOUS
 from ckstore.tensor import ITEM_BYTES
@@ -63,7 +64,7 @@ MANY = settings(max_examples=5 * settings().max_examples)
 def test_any_bytes_come_back_and_are_never_larger(data: st.DataObject, dtype: str) -> None:
     raw = data.draw(chunks())
     bases = data.draw(st.lists(relatives(raw), max_size=2))
-    round_trip(view(raw), dtype, [previous(dtype, base) for base in bases])
+    round_trip(view(raw), dtype, [previous(dtype, base) for base in bases], level=data.draw(st.sampled_from(Level)))
 
 
 @MANY
@@ -144,7 +145,11 @@ def _frames() -> list[tuple[Encoded, list[Reference], bytes]]:
         (view(low), "float32", [previous("float32", w)]),
         (view(half), "bfloat16", [Reference(ROLE_MASTER, "float32", view(w))]),
     ]
-    frames = [(encode(raw, dtype, references), references, bytes(raw)) for raw, dtype, references in made]
+    frames = [
+        (encode(raw, dtype, references, level=level), references, bytes(raw))
+        for raw, dtype, references in made
+        for level in (Level.BALANCED, Level.FAST)
+    ]
     before, now, later = adam(20, (12, 13, 20))
     trained = [
         (now.w, of_weight(before, now), WEIGHT, 1, 13),

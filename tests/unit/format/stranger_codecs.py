@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-from fractions import Fraction
 
 import zstandard
 
 from tests.unit.format import stranger_predictions
+from tests.unit.format.stranger_rounding import rounded
 
 Stream = tuple[int, bytes]
 
@@ -26,7 +26,7 @@ def decode(codec: int, params: bytes, payload: bytes, bases: list[bytes], n: int
         prediction, shape = stranger_predictions.split(params)
         return _differences(shape, payload, stranger_predictions.predicted(prediction, bases), n)
     assert codec == 5
-    return _rounded(params[0], bases[0])
+    return rounded(params[0], bases[0])
 
 
 def _streams(data: bytes, n_streams: int) -> list[Stream]:
@@ -49,11 +49,41 @@ def _stream(stream: Stream, n: int) -> bytes:
         data = zstandard.ZstdDecompressor().decompress(stored)
     elif tier == 3:
         data = _sparse(stored, n)
-    else:
-        assert tier == 4
+    elif tier == 4:
         data = huffman(stored, n)
+    elif tier == 5:
+        data = palette(stored, n)
+    else:
+        assert tier == 6
+        data = _gaps(stored, n)
     assert len(data) == n
     return data
+
+
+def palette(stored: bytes, n: int) -> bytes:
+    """The n bytes of a palette stream."""
+    halves = [half for byte in stored[15 : 15 + (n + 1) // 2] for half in (byte & 15, byte >> 4)]
+    assert not any(halves[n:])
+    escapes = iter(stored[15 + (n + 1) // 2 :])
+    data = bytes(stored[half] if half < 15 else next(escapes) for half in halves[:n])
+    assert next(escapes, None) is None
+    return data
+
+
+def _gaps(stored: bytes, n: int) -> bytes:
+    mode, count = struct.unpack("<BI", stored[:5])
+    (bits_tier, bits), symbols, others = _streams(stored[5:], 3)
+    assert bits_tier == 0
+    stream, at, data = int.from_bytes(bits, "little"), 0, b""
+    for t, other in zip(_stream(symbols, count), _stream(others, count), strict=True):
+        u, k = t // 2, max(0, t // 8 - 1)
+        assert t % 2 == 0
+        gap = ((u - 4 * k) << k) + (stream >> at & ((1 << k) - 1))
+        at += k
+        data += bytes([mode]) * gap + bytes([other])
+    assert len(bits) == (at + 7) // 8
+    assert stream >> at == 0
+    return data + bytes([mode]) * (n - len(data))
 
 
 def huffman(stored: bytes, n: int) -> bytes:
@@ -196,39 +226,3 @@ def _recentred(u: int, exponent: int, origin: int, word: int) -> tuple[int, int]
     length = c + origin - exponent
     assert 0 <= length < word
     return max(0, length - 3), lead if length < 3 else 4 + lead
-
-
-def _rounded(kind: int, base: bytes) -> bytes:
-    source = [(8, 23), (8, 23), (11, 52)][kind]
-    target = [(8, 7), (5, 10), (8, 23)][kind]
-    size = (1 + sum(source)) // 8
-    out = [_narrow(x, source, target, all_ones=kind == 0) for x in _elements(base, size)]
-    return b"".join(x.to_bytes(size // 2, "little") for x in out)
-
-
-def _narrow(x: int, source: tuple[int, int], target: tuple[int, int], all_ones: bool) -> int:
-    """One float in other widths, by exact arithmetic: the nearest of all values there are, ties to an even pattern."""
-    (se, sm), (de, dm) = source, target
-    sign, magnitude = x >> (se + sm) << (de + dm), x & ((1 << se + sm) - 1)
-    infinity = ((1 << de) - 1) << dm
-    payload = magnitude & ((1 << sm) - 1)
-    if magnitude >> sm == (1 << se) - 1:
-        if not payload:
-            return sign | infinity
-        return 0xFFFF if all_ones else sign | infinity | 1 << (dm - 1) | payload >> (sm - dm)
-    value = _value(magnitude, se, sm)
-    low, high = 0, infinity  # of positive floats the patterns are in the order of the values
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if _value(middle, de, dm) <= value else (low, middle)
-    below, above = value - _value(low, de, dm), _value(high, de, dm) - value
-    return sign | (low if below < above or (below == above and low % 2 == 0) else high)
-
-
-def _value(pattern: int, exponent_bits: int, mantissa_bits: int) -> Fraction:
-    """Value of a positive float; infinity counts as the power of two it stands in for."""
-    bias = (1 << (exponent_bits - 1)) - 1
-    exponent, mantissa = pattern >> mantissa_bits, pattern & ((1 << mantissa_bits) - 1)
-    if exponent:
-        mantissa += 1 << mantissa_bits
-    return Fraction(mantissa) * Fraction(2) ** (max(exponent, 1) - bias - mantissa_bits)
