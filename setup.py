@@ -9,7 +9,7 @@ from glob import glob
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-COMPILE = ["-O3", "-std=c11", "-Wall", "-Wextra", "-Wvla", "-Wconversion", "-ffp-contract=off"]
+COMPILE = ["-O3", "-std=c11", "-Wall", "-Wextra", "-Wvla", "-Wconversion", "-ffp-contract=off", "-fno-math-errno"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
 
 sanitize = SANITIZE if os.environ.get("CKSTORE_SANITIZE") == "1" else []

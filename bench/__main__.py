@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
-from bench import children, classes, codec, gc, plot, report, results, storage, verdict
+from bench import children, classes, codec, floor, gc, plot, report, results, storage, trio, verdict
 from bench.cache import prepare
 from bench.codecs import CODECS
 from bench.peers import PEERS
-from bench.workloads import WORKLOADS
+from bench.workloads import ALL, WORKLOADS
 from bench.workloads.common import SIZES
 
 size_option = click.option(
@@ -38,7 +39,7 @@ def main() -> None:
 @large_option
 @out_option
 @click.option(
-    "--workload", "chosen", multiple=True, type=click.Choice(list(WORKLOADS)), help="Only this one; may be repeated."
+    "--workload", "chosen", multiple=True, type=click.Choice(list(ALL)), help="Only this one; may be repeated."
 )
 @click.option("--peer", "peers", multiple=True, type=click.Choice(list(PEERS)), help="Only this one; may be repeated.")
 @click.option("--threads", default=1, show_default=True, help="Cores and threads that every peer gets.")
@@ -49,32 +50,32 @@ def storage_command(
     size: str, out: Path | None, chosen: tuple, peers: tuple, threads: int, scratch: Path | None
 ) -> None:
     """Bytes, seconds and memory to keep all checkpoints of real training runs."""
-    console, cells = report.console(), []
+    console, cells, floors = report.console(), [], {}
     wanted = [name for name in PEERS if not peers or name in peers]
     absent = {name: PEERS[name].missing() for name in wanted if PEERS[name].missing()}
     for workload in chosen or WORKLOADS:
         children.run(os.cpu_count() or 1, prepare, workload, size)
         usable = [peer for peer in wanted if peer not in absent]
         cells.extend(storage.measure(workload, peer, size, threads, scratch) for peer in usable)
+        floors[workload] = children.run(1, floor.measure, workload, size)
         mine = [cell for cell in cells if cell.workload == workload]
-        console.print(report.workload_table(WORKLOADS[workload].TITLE, mine, absent))
-    console.print(report.share_table(cells), report.depth_table(cells), report.NOISE)
+        console.print(report.workload_table(ALL[workload].TITLE, mine, absent))
+    console.print(report.share_table(cells), report.floor_table(cells, floors), report.FLOOR)
+    console.print(report.depth_table(cells), report.NOISE)
     folder = out or (None if size == "small" else results.FOLDER)
     if folder:
-        _write_storage(cells, absent, size, threads, folder)
+        body = {"floors": {workload: found.to_dict() for workload, found in floors.items()}, "absent": absent}
+        _write_storage(cells, body | {"size": size, "note": report.NOISE}, threads, folder)
     if any(cell.difference for cell in cells):
         raise SystemExit(1)
 
 
-def _write_storage(cells: list[storage.Cell], absent: dict[str, str], size: str, threads: int, folder: Path) -> None:
-    body = {"size": size, "note": report.NOISE, "absent": absent, "cells": [cell.to_dict() for cell in cells]}
-    path = results.write("storage", threads, body, folder)
+def _write_storage(cells: list[storage.Cell], body: dict[str, Any], threads: int, folder: Path) -> None:
+    path = results.write("storage", threads, body | {"cells": [cell.to_dict() for cell in cells]}, folder)
     print(f"wrote {path}")
     for workload in dict.fromkeys(cell.workload for cell in cells):
         picture = path.with_name(f"{path.stem}-{workload}.png")
-        if not plot.cumulative(
-            WORKLOADS[workload].TITLE, [cell for cell in cells if cell.workload == workload], picture
-        ):
+        if not plot.cumulative(ALL[workload].TITLE, [cell for cell in cells if cell.workload == workload], picture):
             print("no pictures: matplotlib is not installed (pip install ckstore[plot])")
             return
 
@@ -96,6 +97,7 @@ def codec_command(size: str, out: Path | None, chosen: tuple, kinds: tuple, mib:
     children.run(os.cpu_count() or 1, prepare, "steps", size)
     usable = tuple(name for name in chosen or CODECS if name not in absent)
     found = children.run(1, codec.all_rows, size, mib << 20, rounds, usable, kinds)
+    found += children.run(1, trio.all_rows, size, rounds, usable, kinds)
     for kind in dict.fromkeys(row.kind for row in found):
         console.print(codec.table(kind, [row for row in found if row.kind == kind]))
     for name, why in absent.items():
@@ -111,11 +113,12 @@ def codec_command(size: str, out: Path | None, chosen: tuple, kinds: tuple, mib:
 @main.command("classes")
 @size_option
 @small_option
-@click.argument("workload", type=click.Choice(list(WORKLOADS)))
+@click.argument("workload", type=click.Choice(list(ALL)))
 def classes_command(size: str, workload: str) -> None:
     """Where the bytes of one workload go, by class of tensor."""
     children.run(os.cpu_count() or 1, prepare, workload, size)
-    report.console().print(classes.table(workload, children.run(1, classes.measure, workload, size)))
+    sizes, least = (children.run(1, module.measure, workload, size) for module in (classes, floor))
+    report.console().print(classes.table(workload, sizes, least))
 
 
 @main.command("speed")

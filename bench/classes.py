@@ -18,6 +18,7 @@ from bench.codecs.base import Chunk, Codec
 from bench.codecs.ckstore import Ckstore
 from bench.codecs.floats import Zipnn
 from bench.codecs.generic import Planes
+from bench.floor import Floor
 from bench.kinds import CHUNK_ELEMENTS, part_of
 from ckstore.format.frame import CODEC_NAMES
 
@@ -43,18 +44,19 @@ def measure(workload: str, size: str) -> Sizes:
     return sizes
 
 
-def table(workload: str, sizes: Sizes) -> Table:
+def table(workload: str, sizes: Sizes, floor: Floor) -> Table:
     """Bytes of each class as shares of its logical bytes."""
     out = Table(title=f"{workload}: share of each class of tensor, by codec")
     names = ("planes+zstd-1", "XOR+planes+zstd-1", "ZipNN", "XOR+ZipNN", "ckstore")
-    for name in ("class", "logical MiB", *names, "ckstore's frames"):
+    for name in ("class", "logical MiB", *names, "floor", "ckstore's frames"):
         out.add_column(name, justify="right")
     total: Counter[str] = Counter()
     for counts in sizes.values():
         total.update(counts)
     for part, counts in [*sizes.items(), ("all", total)]:
         frames = " ".join(f"{name[6:]}:{n}" for name, n in counts.items() if name.startswith("frame "))
-        shares = [f"{counts[name] / counts['logical']:.4f}" for name in names]
+        bits = sum(floor.bits.values()) if part == "all" else floor.bits[part]
+        shares = [f"{n_bytes / counts['logical']:.4f}" for n_bytes in (*(counts[name] for name in names), bits / 8)]
         out.add_row(part, f"{counts['logical'] / 2**20:.1f}", *shares, frames)
     return out
 

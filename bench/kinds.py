@@ -15,23 +15,27 @@ from bench.workloads import compressed, text
 CHUNK_ELEMENTS = 1 << 18
 """What a ckstore frame holds: every codec gets the same pieces, as a store must cut them that is to read a part."""
 CLASSES = {"w bf16": "model", "w fp32": "master", "m fp32": "exp_avg", "v fp32": "exp_avg_sq", "ema fp32": "ema"}
+PARTS = {"model": "weight", "master": "weight", "exp_avg": "momentum", "exp_avg_sq": "variance", "ema": "average"}
 
 
 def buffers(size: str, most_bytes: int) -> Iterator[tuple[str, list[Chunk]]]:
     """(kind, its chunks), `most_bytes` of each at most. Deltas are against the checkpoints 1 and 10 steps before."""
     start, one, ten = (item.load() for item in cache.prepare("steps", size))
     for kind, part in CLASSES.items():
-        yield kind, _chunks(_matrices(ten, part), most_bytes)
+        yield kind, chunks(_matrices(ten, part), most_bytes, part=part)
+    yield "w bf16 in whole chunks", _whole(_matrices(ten, "model"), most_bytes)
     for kind, part in CLASSES.items():
         for steps, later in ((1, one), (10, ten)):
-            yield f"{kind}, delta of {steps}", _chunks(_matrices(later, part), most_bytes, _matrices(start, part))
-    yield "w bf16, master at hand", _chunks(_matrices(ten, "model"), most_bytes, masters=_matrices(ten, "master"))
-    weights = dict(enumerate(_matrices(ten, "master")))
-    yield "w int8 quantised", _chunks([v["int8"] for v in compressed.quantised(weights).values()], most_bytes)
+            bases = _matrices(start, part)
+            yield f"{kind}, delta of {steps}", chunks(_matrices(later, part), most_bytes, bases, part=part)
+    masters = _matrices(ten, "master")
+    yield "w bf16, master at hand", chunks(_matrices(ten, "model"), most_bytes, masters=masters, part="model")
+    weights = dict(enumerate(masters))
+    yield "w int8 quantised", chunks([v["int8"] for v in compressed.quantised(weights).values()], most_bytes)
     kept, masks = compressed.pruned(weights, 0.5)
-    yield "w fp32, half pruned", _chunks(list(kept.values()), most_bytes)
-    yield "bool mask of it", _chunks(list(masks.values()), most_bytes)
-    yield "int64 word ids", _chunks([text.word_ids(40_000)], most_bytes)
+    yield "w fp32, half pruned", chunks(list(kept.values()), most_bytes)
+    yield "bool mask of it", chunks(list(masks.values()), most_bytes)
+    yield "int64 word ids", chunks([text.word_ids(40_000)], most_bytes)
 
 
 def part_of(name: str) -> str:
@@ -46,13 +50,14 @@ def _matrices(state: Any, part: str) -> list[torch.Tensor]:
     ]
 
 
-def _chunks(
+def chunks(
     tensors: list[torch.Tensor],
     most_bytes: int,
     bases: list[torch.Tensor] | None = None,
     masters: list[torch.Tensor] | None = None,
+    part: str = "",
 ) -> list[Chunk]:
-    """Chunks of the tensors in order, until `most_bytes` are reached."""
+    """Chunks of the tensors in order, until `most_bytes` are reached. part: where they lie in the state."""
     found: list[Chunk] = []
     for position, tensor in enumerate(tensors):
         raw, item_bytes = _raw(tensor), tensor.element_size()
@@ -62,8 +67,15 @@ def _chunks(
             if sum(len(chunk.raw) for chunk in found) >= most_bytes:
                 return found
             pieces = (_cut(base, start, item_bytes), _cut(master, start, 4))
-            found.append(Chunk(_cut(raw, start, item_bytes), _dtype(tensor), item_bytes, *pieces))
+            place = (PARTS.get(part, ""), tensor.shape[-1] if tensor.dim() > 1 else 0, start)
+            found.append(Chunk(_cut(raw, start, item_bytes), _dtype(tensor), item_bytes, *pieces, *place))
     return found
+
+
+def _whole(tensors: list[torch.Tensor], most_bytes: int) -> list[Chunk]:
+    """Chunks as large as those of larger models: the tensors end to end."""
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    return chunks([flat[: max(flat.numel() // CHUNK_ELEMENTS, 1) * CHUNK_ELEMENTS]], most_bytes)
 
 
 def _raw(tensor: torch.Tensor) -> np.ndarray:

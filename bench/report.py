@@ -8,11 +8,16 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
+from bench.floor import Floor
 from bench.storage import Cell
 
 NOISE = (
     "Full dense Adam training is mostly noise: without knowing the optimiser nobody gets far under 0.7 of the logical "
     "bytes there. Read the GPT rows with that in mind."
+)
+FLOOR = (
+    "The floor is an estimate by the best known predictions, tables and metadata not counted (bench/floor.py): whoever "
+    "predicts better gets below it."
 )
 
 
@@ -44,20 +49,37 @@ def workload_table(title: str, cells: list[Cell], absent: dict[str, str]) -> Tab
 
 
 def share_table(cells: Iterable[Cell]) -> Table:
-    """Share of logical bytes, workloads down and peers across; the last columns hold ckstore against the best peer."""
+    """Share of logical bytes, workloads down and peers across."""
+    rows = _by_workload(cells)
+    peers = list(dict.fromkeys(peer for row in rows.values() for peer in row))
+    table = Table("workload", *peers, title="stored bytes as a share of logical tensor bytes")
+    for workload, row in rows.items():
+        table.add_row(workload, *(f"{row[peer].share:.4f}" if peer in row else "-" for peer in peers))
+    return table
+
+
+def floor_table(cells: Iterable[Cell], floors: dict[str, Floor]) -> Table:
+    """ckstore's share of each workload between the best peer's and the floor."""
+    table = Table(title="ckstore between the best peer and the floor, as shares of logical tensor bytes")
+    for name in ("workload", "ckstore", "best peer", "its share", "ckstore / best peer", "floor", "above the floor"):
+        table.add_column(name, justify="left" if name in ("workload", "best peer") else "right")
+    for workload, row in _by_workload(cells).items():
+        ours, best, floor = row.get("ckstore"), best_peer(row.values()), floors[workload].share
+        peer = (best.peer, f"{best.share:.4f}") if best else ("-", "-")
+        ratio = ours.stored_bytes / best.stored_bytes if ours and best else None
+        table.add_row(
+            workload, f"{ours.share:.4f}" if ours else "-", *peer,
+            "-" if ratio is None else f"{ratio:.3f}" + " (lost)" * (ratio > 1),
+            f"{floor:.4f}", f"{100 * (ours.share / floor - 1):+.1f} %" if ours else "-",
+        )  # fmt: skip
+    return table
+
+
+def _by_workload(cells: Iterable[Cell]) -> dict[str, dict[str, Cell]]:
     rows: dict[str, dict[str, Cell]] = {}
     for cell in cells:
         rows.setdefault(cell.workload, {})[cell.peer] = cell
-    peers = list(dict.fromkeys(peer for row in rows.values() for peer in row))
-    table = Table(
-        "workload", *peers, "best peer", "ckstore / best peer", title="stored bytes as a share of logical tensor bytes"
-    )
-    for workload, row in rows.items():
-        best = best_peer(row.values())
-        shares = [f"{row[peer].share:.4f}" if peer in row else "-" for peer in peers]
-        ratio = f"{row['ckstore'].stored_bytes / best.stored_bytes:.3f}" if best and "ckstore" in row else "-"
-        table.add_row(workload, *shares, best.peer if best else "-", ratio)
-    return table
+    return rows
 
 
 def best_peer(cells: Iterable[Cell]) -> Cell | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 from ckstore.adapters import loading, tree
+from ckstore.codec import levels
 from ckstore.engine import catalog, edit, labels, reports, restore, save, usage
 from ckstore.engine.checkpoint import Checkpoint, of_entry
 from ckstore.engine.gc import collector, forecast
@@ -24,13 +26,17 @@ from ckstore.store.fs import LocalFs
 from ckstore.store.repository import Repository, initialize
 
 
-def open(path: str | os.PathLike[str], create: bool = False, readonly: bool = False, **settings: int) -> Store:
+def open(
+    path: str | os.PathLike[str], create: bool = False, readonly: bool = False, level: str = "balanced", **settings: int
+) -> Store:
     """Open the store in directory `path`; with create=True make it if there is none.
 
+    level: how hard saves try, if not told otherwise: "fast", "balanced" or "archive". A store may hold all of them.
     settings, fixed when the store is made: chunk_elements (2^18), chain_cost_milli (8000), chain_frames (32); those
     of a store that is there already must be the same. A directory that holds anything else is refused.
     Raises StoreNotFound, UsageError, UnsupportedError (newer format), CorruptError, StorageError.
     """
+    effort = levels.parse(level)
     where = os.fspath(path) if isinstance(path, str | os.PathLike) else None
     if not isinstance(where, str) or not where:
         raise UsageError(f"a store is opened by the path of its directory, a non-empty text, not {path!r}")
@@ -45,7 +51,7 @@ def open(path: str | os.PathLike[str], create: bool = False, readonly: bool = Fa
         raise UsageError(f"{', '.join(settings)}: settings are fixed when a store is made; use them with create=True")
     if not fs.exists(""):
         raise StoreNotFound(f"no ckstore store at {fs.root}; make one with `ckstore init {fs.root}`")
-    store = Store(Session(Repository(fs, readonly)))
+    store = Store(Session(Repository(fs, readonly)), effort)
     fixed.compare(settings, store._session.repo.root(), fs.root)
     return store
 
@@ -58,8 +64,8 @@ def repair(path: str | os.PathLike[str], dry_run: bool = True) -> reports.Repair
 class Store:
     """An open store. A context manager; its methods may be called from several threads."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, level: levels.Level = levels.Level.BALANCED) -> None:
+        self._session, self._level = session, level
         self._closed = False
 
     def __repr__(self) -> str:
@@ -74,19 +80,22 @@ class Store:
     def save(
         self, state: Any, *, step: int | None = None, run: str = "main", metrics: Mapping[str, float] | None = None,
         tags: Sequence[str] = (), meta: Mapping[str, Any] | None = None, parent: str | Checkpoint | None = "auto",
-        allow_pickle: bool = False,
+        allow_pickle: bool = False, weights_alone: bool = False, level: str | None = None,
     ) -> Checkpoint:  # fmt: skip
         """Save a state: dicts, lists and tuples over tensors, arrays and plain values. Durable when it returns.
 
-        step: default is one after the run's last. parent: "auto" (the run's newest checkpoint), None (no deltas) or a
-        reference. meta: None, bool, int, float, str, bytes, and lists and dicts of these; keys are str.
-        Raises UsageError naming path and type of what cannot be saved, ConflictError for a taken tag.
+        step: default is one after the run's last. parent: "auto" (the run's newest checkpoint; for the first of a run
+        the nearest of other runs, if one is near), None (no deltas) or a reference. weights_alone: do not predict
+        weights from optimizer state, even where that saves 3 % of their bytes: loading them then reads nothing of it.
+        level: "fast", "balanced" or "archive"; None: as open() was told. meta: None, bool, int, float, str, bytes, and
+        lists and dicts of these; keys are str. Raises UsageError naming path and type of what cannot be saved,
+        ConflictError for a taken tag.
         """
-        session = self._open_session()
+        session, effort = self._open_session(), self._level if level is None else levels.parse(level)
         parent = parent.id if isinstance(parent, Checkpoint) else parent
-        intent = labels.intent(run, step, metrics, tags, meta, parent)
+        intent = replace(labels.intent(run, step, metrics, tags, meta, parent), weights_alone=weights_alone)
         rows = tree.flatten(state, allow_pickle=allow_pickle)
-        return of_entry(save.save(session, rows, intent))
+        return of_entry(save.save(session, rows, intent, effort))
 
     def load(
         self, ref: str | Checkpoint = "latest", *, select: str | Sequence[str] | None = None, into: Any = None,

@@ -8,6 +8,7 @@
 #define CK_NAME "avx2"
 #define CK_TARGET __attribute__((target("avx2,bmi,bmi2,popcnt")))
 #define CK_POPCOUNT
+#define CK_LANE_SHIFTS
 #define CK_SHUFFLES
 #include "template/variant.h"
 #else

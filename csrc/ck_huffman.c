@@ -118,6 +118,7 @@ int ck_huffman_code(const uint8_t *lengths, ck_code *code) {
         next += count;
     }
     code->n = next;
+    memset(code->leaf, 0, sizeof code->leaf);
     for (unsigned s = 0; s < 256; s++) {
         if (!lengths[s]) continue;
         code->leaf[s] = (uint8_t)starts[lengths[s]];

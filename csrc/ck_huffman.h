@@ -9,7 +9,7 @@
 typedef struct ck_code {
     unsigned n;             /* leaves: symbols that occur */
     uint8_t symbol[256];    /* of each leaf, in the order of their codes */
-    uint8_t leaf[256];      /* of each symbol */
+    uint8_t leaf[256];      /* of each symbol; 0 if it does not occur */
     uint16_t code[257];     /* of each leaf, from bit CK_HUFFMAN_BITS - 1 downwards; ascending */
 } ck_code;
 

@@ -17,11 +17,42 @@
 #define CK_FAILED SIZE_MAX
 #define CK_BITS_SLACK 16u   /* spare bytes `delta_split` needs after the worst case of `bits` */
 
+#define CK_EXPONENT_BITS 11u /* of the widest exponent, which is that of binary64 */
+#define CK_ORIGIN_ROWS ((1u << CK_EXPONENT_BITS) + 64u)
+#define CK_ORIGIN_MOST (1u << 19) /* elements of a sample */
+
 #define CK_HUFFMAN_BLOCK 32768u
 #define CK_HUFFMAN_WORK (2u * (CK_HUFFMAN_BLOCK + 64u))
 
+#define CK_PALETTE_SYMBOLS 15u
+
 enum ck_huffman_block { CK_HUFFMAN_RAW = 0, CK_HUFFMAN_CONSTANT = 1, CK_HUFFMAN_CODED = 2 };
+/* What `profile` says of a stretch: the sum of its weights, how many bytes occur, the most frequent one (the lowest of
+ * equals), its count, and the count of byte 0. */
+enum ck_profile { CK_WEIGHT = 0, CK_DISTINCT = 1, CK_MODE = 2, CK_MODE_COUNT = 3, CK_ZEROS = 4, CK_PROFILE = 5 };
 enum ck_round { CK_F32_BF16 = 0, CK_F32_F16 = 1, CK_F64_F32 = 2, CK_ROUND_KINDS = 3 };
+enum ck_dtype { CK_F32 = 0, CK_BF16 = 1, CK_F16 = 2, CK_DTYPES = 3 };
+enum ck_predictor { CK_LINEAR = 1, CK_ADAM = 2, CK_SECOND = 3 };
+
+/* Of the differences whose bit length and exponent have one sum; and the bases that have it as their exponent. */
+typedef struct ck_tally {
+    uint32_t symbols[8]; /* differences by 2 * lead + sign */
+    uint64_t sums;       /* of their low bits, and 2^32 times that of their exponents */
+    uint32_t bases;
+} ck_tally;
+
+#define CK_BASES_MOST 4
+#define CK_COEFFICIENTS_MOST 5
+
+typedef struct ck_prediction {
+    unsigned kind;      /* ck_predictor */
+    unsigned n_bases;   /* linear: 1 to 4; adam: 3 or 4; second: 3 */
+    int masked;         /* adam with 4 bases, and second */
+    unsigned out_dtype; /* ck_dtype, of the result */
+    unsigned dtypes[CK_BASES_MOST];
+    const uint8_t *bases[CK_BASES_MOST];
+    float coefficients[CK_COEFFICIENTS_MOST];
+} ck_prediction;
 
 typedef struct ck_kernels {
     const char *name;
@@ -43,6 +74,37 @@ typedef struct ck_kernels {
     size_t (*delta_merge)(const uint8_t *symbols, const uint8_t *bits, size_t n_bits, const uint8_t *base, size_t n,
                           unsigned width, int is_float, uint8_t *dst);
 
+    /* As delta_split for floats of 2, 4 or 8 bytes, with classes that follow the size of a difference instead of its
+     * count of units in the last place. e = the exponent field of base[i], the bits from `mantissa` to W-2, 1 to
+     * CK_EXPONENT_BITS of them; b = bit length of g; c = b + e - origin, no less than 0 and no more than 31.
+     *   0 < c < 31: k = max(0, b - 3), lead = (g >> k) & 3      c = 0:  k = max(0, origin - e), W-1 at most, lead = 0
+     *                                                           c = 31: k = W-1, lead = 0
+     * symbols[i] = 2 * (4 * c + lead) + s; the low k bits of g go to the bit stream. bits: (n*(W-1) + 7)/8 +
+     * CK_BITS_SLACK bytes. Another width gives CK_FAILED. */
+    size_t (*recentred_split)(const uint8_t *src, const uint8_t *base, size_t n, unsigned width, unsigned mantissa,
+                              int origin, uint8_t *symbols, uint8_t *bits);
+    /* The inverse: b = c + origin - e, and g = (4 | lead) << k | the low bits if b >= 3, else lead, where 0 < c < 31;
+     * else g is the low bits, whatever `lead` is. Returns as delta_merge; CK_FAILED too if such a b is not in 0 .. W-1. */
+    size_t (*recentred_merge)(const uint8_t *symbols, const uint8_t *bits, size_t n_bits, const uint8_t *base, size_t n,
+                              unsigned width, unsigned mantissa, int origin, uint8_t *dst);
+    /* The origin of least cost, the smallest if there are several, and its *cost in 1/256 bits. Tried are all between the
+     * least b + e, less 1, and the largest. Cost is the order-0 entropy of the symbols, + 0.72 bits for each distinct one but the first (Miller and Madow's correction), + the low bits.
+     * x_log_x[x] = 256 * x * log2(x) for x = 0 .. n; n is 1 to CK_ORIGIN_MOST; work: CK_ORIGIN_ROWS. */
+    int (*recentred_origin)(const uint8_t *src, const uint8_t *base, size_t n, unsigned width, unsigned mantissa,
+                            const uint32_t *x_log_x, ck_tally *work, uint64_t *cost);
+
+    /* dst[i] = a prediction from element i of each base, in binary32: bases are widened, which is exact; each operation is
+     * rounded to nearest even by itself, whatever the calling thread's rounding and flush-to-zero settings are; the
+     * result is rounded once more, to nearest even, to out_dtype, and any NaN is the positive quiet one with no payload.
+     * c = coefficients; a denormal one counts as zero, since the caller's mode may have made it zero on the way here:
+     *   linear  c0*b0, then for i = 1 .. n_bases-1 in turn: + ci*bi
+     *   adam    bases w, m, v and maybe m'; c = decay, step, step', root, eps.
+     *           q = step*m, with m': + step'*m'; decay*w + q / (sqrt(v)/root + eps)
+     *   second  bases v, m, m'; c = beta, gain, inner. g = (m - m')/inner + m'; beta*v + gain*(g*g)
+     * masked: where m and m', widened, have the same bits, it is w, or v for `second`. A NaN is widened by its bits, the
+     * payload at the top. Another kind, dtype or n_bases does nothing. */
+    void (*predict)(const ck_prediction *how, size_t n, uint8_t *dst);
+
     /* Bit i (lowest first) of bitmap = src[i] != hole; values = those elements in order. hole is compared in W bits.
      * bitmap: (n+7)/8 bytes; values: n elements, of which those after the count are undefined. Returns the count. */
     size_t (*sparse_split)(const uint8_t *src, size_t n, unsigned width, uint64_t hole, uint8_t *bitmap,
@@ -63,6 +125,10 @@ typedef struct ck_kernels {
     /* counts[256*p + b] = how often byte b occurs in the p-th of `parts` stretches of n bytes each. n < 2^32. */
     void (*histogram)(const uint8_t *src, size_t n, size_t parts, uint32_t *counts);
 
+    /* out[CK_PROFILE*p + ...]: what the p-th of `parts` stretches of n bytes holds; each byte that occurs c times weighs
+     * weights[c], c up to n, and all together less than 2^32. */
+    void (*profile)(const uint8_t *src, size_t n, size_t parts, const uint32_t *weights, uint32_t *out);
+
     /* Blocks of CK_HUFFMAN_BLOCK bytes, the last one shorter, each one of
      *   raw       0, the bytes
      *   constant  1, the one byte
@@ -71,11 +137,27 @@ typedef struct ck_kernels {
      * The code is complete and canonical: ascending by (length, symbol). The tree in preorder: at each inner node, for
      * each symbol that comes through, in order, a bit (lowest first) that says whether it goes right (a one in its code),
      * zero bits up to a whole byte; then the left child, then the right one. Leaves are not written.
+     * step: a code is made from the counts of every step-th stretch of 64 bytes (template/counting.h); 1 counts all.
      * out: n + one byte a block; work: CK_HUFFMAN_WORK bytes. Returns the bytes of out that are used. */
-    size_t (*huffman_encode)(const uint8_t *src, size_t n, uint8_t *out, uint8_t *work);
+    size_t (*huffman_encode)(const uint8_t *src, size_t n, size_t step, uint8_t *out, uint8_t *work);
     /* The inverse. Returns n_in, or CK_FAILED, with dst undefined, unless `in` holds just the blocks for n bytes. (They do
      * not say n: a stream whose bitmaps have spare bits may also be read as one of a few bytes more.) */
     size_t (*huffman_decode)(const uint8_t *in, size_t n_in, uint8_t *dst, size_t n, uint8_t *work);
+
+    /* A palette of CK_PALETTE_SYMBOLS bytes; half a byte for each byte of src, the first one in the lower half: its place in
+     * the palette, or CK_PALETTE_SYMBOLS if it has none (a spare half is 0); then those that have none, in order. The
+     * palette holds the most frequent bytes of a sample. out: n bytes. Returns the bytes used, or CK_FAILED, with out
+     * undefined, if they would be more than n. */
+    size_t (*palette_encode)(const uint8_t *src, size_t n, uint8_t *out);
+    /* The inverse, of any palette. Returns n_in, or CK_FAILED, with dst undefined, unless `in` holds just n bytes. */
+    size_t (*palette_decode)(const uint8_t *in, size_t n_in, uint8_t *dst, size_t n);
+
+    /* Of each byte that is not `hole`: how many holes lie between it and the one before, or the start (u32), and the byte.
+     * n < 2^32. gaps: 4 * most bytes; values: most. Returns their count, or CK_FAILED, with both undefined, if it is above
+     * `most`. */
+    size_t (*gap_split)(const uint8_t *src, size_t n, uint8_t hole, size_t most, uint8_t *gaps, uint8_t *values);
+    /* The inverse. Returns count, or CK_FAILED, with dst undefined, if that needs more than n bytes. */
+    size_t (*gap_merge)(const uint8_t *gaps, const uint8_t *values, size_t count, size_t n, uint8_t hole, uint8_t *dst);
 } ck_kernels;
 
 extern const ck_kernels ck_kernels_scalar;

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ckstore.codec.chunk import Encoded, Reference, decode_into, encode
+from ckstore.codec.hints import NO_HINTS, Hints
+from ckstore.codec.levels import Level
 from ckstore.format.frame import ROLE_PREVIOUS
 
 N = 1 << 15
@@ -49,9 +51,12 @@ def decoded(encoded: Encoded, references: Sequence[Reference], n_bytes: int) -> 
     return bytes(out)
 
 
-def round_trip(data: memoryview, dtype: str, references: Sequence[Reference] = ()) -> Encoded:
+def round_trip(
+    data: memoryview, dtype: str, references: Sequence[Reference] = (), hints: Hints = NO_HINTS, *,
+    level: Level = Level.BALANCED,
+) -> Encoded:  # fmt: skip
     """Encode, check that it comes back and is not larger, give the encoded chunk."""
-    encoded = encode(data, dtype, references)
+    encoded = encode(data, dtype, references, hints, level=level)
     assert len(encoded.payload) <= len(data)
     assert decoded(encoded, references, len(data)) == bytes(data)
     return encoded

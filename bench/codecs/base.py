@@ -11,13 +11,20 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of one tensor. base: the same piece of an earlier checkpoint. master: the piece of its float32 master."""
+    """A piece of one tensor. base: the same piece of an earlier checkpoint. master: the piece of its float32 master.
+
+    part: "weight", "momentum", "variance" or "average", "" for anything else. columns: elements in a row of the matrix,
+    0 if it is none. first: index of the piece's first element in the tensor.
+    """
 
     raw: np.ndarray
     dtype: str
     item_bytes: int
     base: np.ndarray | None = None
     master: np.ndarray | None = None
+    part: str = ""
+    columns: int = 0
+    first: int = 0
 
 
 class Codec(ABC):
@@ -25,6 +32,8 @@ class Codec(ABC):
 
     name: ClassVar[str]
     knows_bases: ClassVar[bool] = False
+    slow: ClassVar[bool] = False
+    """Whether one round must do."""
 
     @classmethod
     def missing(cls) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 
 from bench.codecs.base import Chunk, Codec
 from ckstore.codec import chunk as door
+from ckstore.codec.hints import Hints
+from ckstore.codec.levels import Level
 from ckstore.format.frame import ROLE_MASTER, ROLE_PREVIOUS, Base, Frame
 
 
@@ -16,6 +18,7 @@ class Ckstore(Codec):
 
     name = "ckstore"
     knows_bases = True
+    level = Level.BALANCED
 
     def __init__(self) -> None:
         self._out = np.empty(1 << 21, np.uint8)
@@ -26,7 +29,8 @@ class Ckstore(Codec):
             references.append(door.Reference(ROLE_PREVIOUS, chunk.dtype, memoryview(chunk.base)))
         if chunk.master is not None:
             references.append(door.Reference(ROLE_MASTER, "float32", memoryview(chunk.master)))
-        return door.encode(memoryview(chunk.raw), chunk.dtype, references)
+        hints = Hints(chunk.part, chunk.columns, chunk.first)
+        return door.encode(memoryview(chunk.raw), chunk.dtype, references, hints, level=self.level)
 
     def decode_chunk(self, payload: Any, chunk: Chunk) -> Any:
         offered = [memoryview(data) for data in (chunk.base, chunk.master) if data is not None]
@@ -44,3 +48,18 @@ class Ckstore(Codec):
 
     def decode(self, payload: Any, n_bytes: int, dtype: str, item_bytes: int) -> Any:
         return self.decode_chunk(payload, Chunk(np.empty(n_bytes, np.uint8), dtype, item_bytes))
+
+
+class CkstoreFast(Ckstore):
+    """Its level for disks that take more than a core can code."""
+
+    name = "ckstore fast"
+    level = Level.FAST
+
+
+class CkstoreArchive(Ckstore):
+    """Its level for checkpoints that are kept."""
+
+    name = "ckstore archive"
+    level = Level.ARCHIVE
+    slow = True

@@ -7,12 +7,13 @@ def huffman_bound(size_t n_bytes) -> int:
     return n_bytes + (n_bytes + CK_HUFFMAN_BLOCK - 1) // CK_HUFFMAN_BLOCK
 
 
-def huffman_encode(const uint8_t[::1] src, uint8_t[::1] out, uint8_t[::1] work) -> int:
+def huffman_encode(const uint8_t[::1] src, uint8_t[::1] out, uint8_t[::1] work, size_t step=1) -> int:
     """Huffman blocks of src. out: at least huffman_bound(len(src)) bytes. Returns the bytes of `out` that are used.
 
-    work: HUFFMAN_WORK bytes, of no meaning before and after.
+    work: HUFFMAN_WORK bytes, of no meaning before and after. step: count the symbols of one in so many stretches.
     """
     cdef size_t n = <size_t>src.shape[0], used = 0
+    _need(0 < step <= 64, "step must be 1 to 64")
     _need(<size_t>out.shape[0] >= huffman_bound(n), "out needs room for the worst case")
     _need(<size_t>work.shape[0] >= CK_HUFFMAN_WORK, "work must have HUFFMAN_WORK bytes")
     _apart(src, out)
@@ -20,7 +21,7 @@ def huffman_encode(const uint8_t[::1] src, uint8_t[::1] out, uint8_t[::1] work) 
     _apart(out, work)
     if n > 0:
         with nogil:
-            used = ck_active().huffman_encode(&src[0], n, &out[0], &work[0])
+            used = ck_active().huffman_encode(&src[0], n, step, &out[0], &work[0])
     return used
 
 

@@ -27,6 +27,8 @@ def delta_split(
     is_float: bool,
     symbols: WriteableBuffer,
     bits: WriteableBuffer,
+    origin: int | None = None,
+    mantissa: int = 0,
 ) -> int: ...
 def delta_merge(
     symbols: ReadableBuffer,
@@ -35,7 +37,34 @@ def delta_merge(
     width: int,
     is_float: bool,
     dst: WriteableBuffer,
+    origin: int | None = None,
+    mantissa: int = 0,
 ) -> bool: ...
+
+ORIGIN_WORK: int
+
+def delta_origin(
+    src: ReadableBuffer,
+    base: ReadableBuffer,
+    width: int,
+    mantissa: int,
+    x_log_x: ReadableBuffer,
+    work: WriteableBuffer,
+) -> tuple[int, float]: ...
+
+PREDICT_LINEAR: int
+PREDICT_ADAM: int
+PREDICT_SECOND: int
+
+def predict(
+    kind: int,
+    bases: Sequence[ReadableBuffer],
+    dtypes: Sequence[int],
+    coefficients: Sequence[float],
+    masked: bool,
+    out_dtype: int,
+    out: WriteableBuffer,
+) -> None: ...
 def round_floats(src: ReadableBuffer, kind: int, dst: WriteableBuffer) -> None: ...
 def is_constant(src: ReadableBuffer, width: int) -> bool: ...
 def equal(one: ReadableBuffer, other: ReadableBuffer) -> bool: ...
@@ -45,5 +74,14 @@ HUFFMAN_BLOCK: int
 HUFFMAN_WORK: int
 
 def huffman_bound(n_bytes: int) -> int: ...
-def huffman_encode(src: ReadableBuffer, out: WriteableBuffer, work: WriteableBuffer) -> int: ...
+def huffman_encode(src: ReadableBuffer, out: WriteableBuffer, work: WriteableBuffer, step: int = 1) -> int: ...
 def huffman_decode(stored: ReadableBuffer, dst: WriteableBuffer, work: WriteableBuffer) -> bool: ...
+
+PALETTE_SYMBOLS: int
+PROFILE: int
+
+def profile(src: ReadableBuffer, parts: int, weights: ReadableBuffer, out: WriteableBuffer) -> None: ...
+def palette_encode(src: ReadableBuffer, out: WriteableBuffer) -> int: ...
+def palette_decode(stored: ReadableBuffer, dst: WriteableBuffer) -> bool: ...
+def gap_split(src: ReadableBuffer, hole: int, gaps: WriteableBuffer, values: WriteableBuffer) -> int: ...
+def gap_merge(gaps: ReadableBuffer, values: ReadableBuffer, hole: int, dst: WriteableBuffer) -> bool: ...

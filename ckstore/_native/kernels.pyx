@@ -52,8 +52,11 @@ cdef size_t _count(Py_ssize_t n_bytes, unsigned int width) except? 0:
 
 include "planes.pxi"
 include "delta.pxi"
+include "predict.pxi"
 include "scan.pxi"
 include "huffman.pxi"
+include "palette.pxi"
+include "gaps.pxi"
 
 if os.environ.get("CKSTORE_KERNEL"):
     select(os.environ["CKSTORE_KERNEL"])

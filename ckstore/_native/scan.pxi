@@ -40,3 +40,22 @@ def histogram(const uint8_t[::1] src, size_t parts, uint32_t[:, ::1] counts) -> 
         return
     with nogil:
         ck_active().histogram(&src[0], <size_t>src.shape[0] // parts, parts, &counts[0, 0])
+
+
+PROFILE = CK_PROFILE
+
+
+def profile(const uint8_t[::1] src, size_t parts, const uint32_t[::1] weights, uint32_t[:, ::1] out) -> None:
+    """What each of `parts` equal stretches of src holds, as a row of out: (parts, PROFILE).
+
+    The sum of weights[count of a byte] over all bytes, how many of them occur, the most frequent one, its count, and the
+    count of byte 0. weights: one more than a stretch has bytes; the sum must stay below 2^32.
+    """
+    _need(parts > 0 and <size_t>src.shape[0] % parts == 0, "src does not divide into equal parts")
+    _need(<size_t>weights.shape[0] > <size_t>src.shape[0] // parts, "weights must go up to the length of a part")
+    _need(<size_t>out.shape[0] == parts and <size_t>out.shape[1] == CK_PROFILE, "out must be (parts, PROFILE)")
+    if src.shape[0] == 0:
+        out[:, :] = 0
+        return
+    with nogil:
+        ck_active().profile(&src[0], <size_t>src.shape[0] // parts, parts, &weights[0], &out[0, 0])

@@ -7,23 +7,29 @@ by the order-0 entropy of what each codec would store: beyond skewed bytes nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ckstore._native import kernels
-from ckstore.codec import delta, entropy, planes, scratch
+from ckstore.codec import delta, entropy, planes, predict, scratch
+from ckstore.codec.delta import Center
 from ckstore.codec.entropy import Stats
+from ckstore.codec.factors import Factors
 from ckstore.codec.kinds import OPAQUE, Kind
-from ckstore.codec.sample import profile, take
+from ckstore.codec.levels import Level
+from ckstore.codec.predict import Predictor
+from ckstore.codec.sample import RUNS, profile, take
 from ckstore.codec.scratch import Bytes
-from ckstore.format.frame import DELTA_INT, DELTA_XOR, PLANES
+from ckstore.format.frame import DELTA_INT, DELTA_XOR, PLANES, PREDICTED
 
 _TRIAL_BYTES = 1 << 16
 _HOLE_SHARE = 0.02
+_RUNS = {Level.FAST: 31, Level.BALANCED: RUNS, Level.ARCHIVE: RUNS}
+"""Of the sample."""
 _NOISY_BITS = 6.0
-_BIAS = {PLANES: 1.0, DELTA_XOR: 1.01, DELTA_INT: 1.015}
+BIAS = {PLANES: 1.0, DELTA_XOR: 1.01, DELTA_INT: 1.015, PREDICTED: 1.015}
 """What an estimate is multiplied with: a base must earn its read, and the slower decoder its time."""
 
 
@@ -33,8 +39,8 @@ class Plan:
 
     codec: int
     kind: Kind
-    base: int | None
-    """Position of the base, if the codec takes one."""
+    bases: tuple[int, ...]
+    """Positions of the bases, in the order of the frame."""
     holes: tuple[int, ...]
     stats: tuple[Stats, ...]
     """Of each plane, or of the symbols."""
@@ -44,31 +50,57 @@ class Plan:
     """Whether the lowest bits of the elements are noise, as in measurements; small floats are taken to be such."""
     matches: bool = False
     """Whether to look for repeated sequences."""
+    center: Center | None = None
+    """Of recentred differences."""
+    predictor: Predictor | None = None
+    """Of a predicted chunk."""
+    factors: Factors | None = None
+    """Of planes, for this very chunk."""
 
 
-def choose(raw: Bytes, kind: Kind, bases: Sequence[Bytes]) -> Plan:
-    """The cheapest plan for `raw`, given possible bases of the same kind and length."""
-    plans = list(_plans(raw, kind, bases))
-    if kind.is_float and any(plan.codec == PLANES and plan.noisy for plan in plans):
-        return min(plans, key=lambda plan: plan.bits)
+def plans(raw: Bytes, kind: Kind, bases: Mapping[int, Bytes], level: Level = Level.BALANCED) -> list[Plan]:
+    """The ways that need nothing but the chunk and earlier ones of its kind and length; planes come first."""
+    return list(_plans(raw, kind, bases, _RUNS[level]))
+
+
+def is_noisy(kind: Kind, known: Sequence[Plan]) -> bool:
+    """Whether the chunk holds measurements: then the plan with the fewest bits is right."""
+    return kind.is_float and any(plan.codec == PLANES and plan.noisy for plan in known)
+
+
+def by_trial(
+    raw: Bytes, kind: Kind, bases: Mapping[int, Bytes], known: Sequence[Plan], level: Level = Level.BALANCED
+) -> Plan:
+    """The best of the plans and of those that look at the bytes in another way, by coding the middle of the chunk, or
+    all of it."""
     others = dict.fromkeys((Kind(kind.width, False), OPAQUE))
-    plans += [plan for other in others if other != kind for plan in _plans(raw, other, bases)]
-    plans = [replace(plan, matches=True) for plan in plans]
-    if len(plans) == 1:
-        return plans[0]
-    start = max(0, len(raw) - _TRIAL_BYTES) // 2 // kind.width * kind.width
-    middle = slice(start, start + _TRIAL_BYTES)
-    parts = [base[middle] for base in bases]
-    return min(plans, key=lambda plan: len(encode(raw[middle], parts, plan)[1]) * _BIAS[plan.codec])
+    found = [*known, *(plan for other in others if other != kind for plan in _plans(raw, other, bases, RUNS))]
+    found = [replace(plan, matches=True) for plan in found]
+    if len(found) == 1:
+        return found[0]
+    n_bytes = len(raw) if level is Level.ARCHIVE else _TRIAL_BYTES
+    start = max(0, len(raw) - n_bytes) // 2 // kind.width * kind.width
+    middle = slice(start, start + n_bytes)
+    return by_size(raw[middle], {position: base[middle] for position, base in bases.items()}, found)
 
 
-def encode(raw: Bytes, bases: Sequence[Bytes], plan: Plan) -> tuple[bytes, Bytes]:
+def by_size(raw: Bytes, bases: Mapping[int, Bytes], known: Sequence[Plan]) -> Plan:
+    """The plan that codes `raw` in the fewest bytes."""
+    return min(known, key=lambda plan: len(encode(raw, bases, plan)[1]) * BIAS[plan.codec])
+
+
+def encode(raw: Bytes, bases: Mapping[int, Bytes], plan: Plan, level: Level = Level.BALANCED) -> tuple[bytes, Bytes]:
     """Parameters and payload of `raw` by this plan."""
-    base = None if plan.base is None else bases[plan.base]
-    if plan.codec == DELTA_INT and base is not None:
-        return delta.pack_params(plan.kind), delta.encode(raw, base, plan.kind, plan.stats[0], plan.matches)
-    shape = planes.Shape(plan.kind.width, _rotate(plan.kind, base), plan.holes)
-    return planes.pack_params(shape), planes.encode(raw, base, shape, plan.stats, plan.matches)
+    under, recentred = [bases[position] for position in plan.bases], plan.center is not None
+    if plan.predictor is not None:
+        params = predict.pack_params(plan.predictor, recentred)
+        return params, predict.encode(raw, under, plan.predictor, plan.stats[0], plan.center, level)
+    if plan.codec == DELTA_INT:
+        payload = delta.encode(raw, under[0], plan.kind, plan.stats[0], plan.matches, plan.center, level)
+        return delta.pack_params(plan.kind, recentred), payload
+    base, grid = under[0] if under else None, plan.factors.grid if plan.factors else None
+    shape = planes.Shape(plan.kind.width, _rotate(plan.kind, base), plan.holes, grid)
+    return planes.pack_params(shape), planes.encode(raw, base, shape, plan.stats, plan.matches, plan.factors, level)
 
 
 def _rotate(kind: Kind, base: Bytes | None) -> bool:
@@ -76,24 +108,45 @@ def _rotate(kind: Kind, base: Bytes | None) -> bool:
     return kind.is_float and kind.width > 1 and base is None
 
 
-def _plans(raw: Bytes, kind: Kind, bases: Sequence[Bytes]) -> Iterator[Plan]:
-    sample = take(raw, kind.width)
-    yield _planes_plan(sample, kind, None, None)
-    holes = _holes(sample, kind)
+def _plans(raw: Bytes, kind: Kind, bases: Mapping[int, Bytes], runs: int) -> Iterator[Plan]:
+    """Planes, planes without holes; of each base planes of the xor, and differences."""
+    sample = take(raw, kind.width, runs)
+    stats, lows = _split_all(sample, kind, [take(base, kind.width, runs) for base in bases.values()])
+    plain = _planes_plan(kind, stats[: kind.width])
+    yield plain
+    # Both zeros have a highest plane of 0 once the sign is below: where that is rare there is nothing to count.
+    holes = _holes(sample, kind) if not kind.is_float or plain.stats[-1].zeros >= _HOLE_SHARE else ()
     if holes:
         yield _holes_plan(sample, kind, holes)
-    for position, base in enumerate(bases):
-        under = take(base, kind.width)
-        yield _planes_plan(sample, kind, position, under)
-        yield _delta_plan(sample, kind, position, under)
+    for i, position in enumerate(bases):
+        *of_planes, of_symbols = stats[kind.width + i * (kind.width + 1) :][: kind.width + 1]
+        yield Plan(DELTA_XOR, kind, (position,), (), tuple(of_planes), cost(of_planes) * BIAS[DELTA_XOR])
+        yield _differences(kind, (position,), of_symbols, lows[i] / (len(sample) // kind.width))
 
 
-def _planes_plan(sample: Bytes, kind: Kind, position: int | None, base: Bytes | None) -> Plan:
-    split = scratch.buffer("sample planes", len(sample))
-    kernels.split(sample, kind.width, _rotate(kind, base), split, base)
-    stats = profile(split, kind.width)
-    codec, noisy = PLANES if base is None else DELTA_XOR, kind.width == 1 or stats[0].bits >= _NOISY_BITS
-    return Plan(codec, kind, position, (), stats, _cost(stats) * _BIAS[codec], noisy)
+def _split_all(sample: Bytes, kind: Kind, under: Sequence[Bytes]) -> tuple[tuple[Stats, ...], list[int]]:
+    """Statistics of all planes and symbols, counted at once, and the bytes of the bit stream of each base."""
+    size, n = len(sample), len(sample) // kind.width
+    n_parts = kind.width + len(under) * (kind.width + 1)
+    room, low = scratch.buffer("sample planes", n_parts * n), scratch.buffer("low bits", size + kernels.BITS_SLACK)
+    kernels.split(sample, kind.width, _rotate(kind, None), room[:size])
+    lows, at = [], size
+    for base in under:
+        kernels.split(sample, kind.width, False, room[at : at + size], base)
+        symbols = room[at + size : at + size + n]
+        lows.append(kernels.delta_split(sample, base, kind.width, kind.is_float, symbols, low))
+        at += size + n
+    return profile(room, n_parts), lows
+
+
+def _planes_plan(kind: Kind, stats: tuple[Stats, ...]) -> Plan:
+    noisy = kind.width == 1 or stats[0].bits >= _NOISY_BITS
+    return Plan(PLANES, kind, (), (), stats, cost(stats), noisy)
+
+
+def _differences(kind: Kind, used: tuple[int, ...], stats: Stats, low_bytes: float) -> Plan:
+    """low_bytes: of the bit stream, an element."""
+    return Plan(DELTA_INT, kind, used, (), (stats,), (cost([stats]) + 8 * low_bytes) * BIAS[DELTA_INT])
 
 
 def _holes_plan(sample: Bytes, kind: Kind, holes: tuple[int, ...]) -> Plan:
@@ -101,18 +154,19 @@ def _holes_plan(sample: Bytes, kind: Kind, holes: tuple[int, ...]) -> Plan:
     for hole in holes:
         left, bitmap = planes.leave_out(left, kind.width, hole)
         bits += profile(bitmap, 1)[0].bits * len(bitmap)
-    rest = _planes_plan(left, kind, None, None)
+    split = scratch.buffer("sample planes", len(left))
+    kernels.split(left, kind.width, _rotate(kind, None), split)
+    rest = _planes_plan(kind, profile(split, kind.width))
     bits = (bits * kind.width + rest.bits * len(left)) / len(sample)
     return replace(rest, holes=holes, bits=bits)
 
 
-def _delta_plan(sample: Bytes, kind: Kind, position: int, base: Bytes) -> Plan:
+def delta_plan(sample: Bytes, kind: Kind, used: tuple[int, ...], under: Bytes) -> Plan:
+    """Differences of a sample to a prediction of it from the bases `used`."""
     n = len(sample) // kind.width
     symbols, low = scratch.buffer("symbols", n), scratch.buffer("low bits", len(sample) + kernels.BITS_SLACK)
-    n_low = kernels.delta_split(sample, base, kind.width, kind.is_float, symbols, low)
-    stats = profile(symbols, 1)
-    bits = _cost(stats) + 8 * n_low / n
-    return Plan(DELTA_INT, kind, position, (), stats, bits * _BIAS[DELTA_INT])
+    n_low = kernels.delta_split(sample, under, kind.width, kind.is_float, symbols, low)
+    return _differences(kind, used, profile(symbols, 1)[0], n_low / n)
 
 
 def _holes(sample: Bytes, kind: Kind) -> tuple[int, ...]:
@@ -124,5 +178,6 @@ def _holes(sample: Bytes, kind: Kind) -> tuple[int, ...]:
     return tuple(v for v in values if np.count_nonzero(elements == v) >= _HOLE_SHARE * len(elements))
 
 
-def _cost(stats: Sequence[Stats]) -> float:
+def cost(stats: Sequence[Stats]) -> float:
+    """Bits that one byte of each stream costs."""
     return sum(8.0 if plane.bits >= entropy.NOISE_BITS else plane.bits for plane in stats)

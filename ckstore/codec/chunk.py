@@ -11,18 +11,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ckstore.codec import choose, delta, derive, planes, scratch
-from ckstore.codec.kinds import kind_of
+from ckstore.codec import choose, delta, derive, planes, predict, scratch
+from ckstore.codec.hints import NO_HINTS, Hints
+from ckstore.codec.levels import Level
+from ckstore.codec.predict import DTYPES
+from ckstore.codec.refine import choose_plan
+from ckstore.codec.scene import Source
 from ckstore.codec.scratch import Bytes
 from ckstore.errors import FormatError, UnsupportedError, UsageError
-from ckstore.format.frame import CODEC_NAMES, DELTA_INT, DELTA_XOR, FILL, PLANES, RAW, ROLE_MASTER, ROLE_PREVIOUS, ROUND
+from ckstore.format.frame import (
+    CODEC_NAMES,
+    DELTA_INT,
+    DELTA_XOR,
+    FILL,
+    MAX_BASES,
+    PLANES,
+    PREDICTED,
+    RAW,
+    ROLE_MASTER,
+    ROLE_PREVIOUS,
+    ROUND,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
     """The logical bytes of a possible base.
 
-    A previous one has the chunk's own dtype and length; a master has as many elements, of a wider dtype.
+    A previous one has the chunk's own dtype and length; a master has as many elements, of a wider dtype; any other role
+    has as many elements, and counts for nothing unless its dtype and the chunk's are float32, bfloat16 or float16.
     """
 
     role: int
@@ -41,10 +58,14 @@ class Encoded:
     """Positions in the references, in the order of the frame's bases."""
 
 
-def encode(raw: memoryview, dtype: str, references: Sequence[Reference] = ()) -> Encoded:
-    """The cheapest known form of `raw`, never larger than it.
+def encode(
+    raw: memoryview, dtype: str, references: Sequence[Reference] = (), hints: Hints = NO_HINTS, *,
+    level: Level = Level.BALANCED,
+) -> Encoded:  # fmt: skip
+    """The cheapest form of `raw` that the level looks for, never larger than it.
 
-    Raises UsageError if a previous reference has another dtype or length.
+    Raises UsageError if a previous reference has another dtype or length, or any other one that could be used does not
+    have as many elements.
     """
     data = scratch.as_bytes(raw)
     if len(data) == 0:
@@ -57,7 +78,20 @@ def encode(raw: memoryview, dtype: str, references: Sequence[Reference] = ()) ->
             rounding = derive.rounding(data, dtype, scratch.as_bytes(reference.data), reference.dtype)
             if rounding is not None:
                 return Encoded(ROUND, bytes([rounding]), b"", (position,))
-    return _encode_numbers(raw, data, dtype, _previous(references, dtype, len(data)))
+    return _encode_numbers(raw, data, dtype, references, hints, level)
+
+
+def _encode_numbers(
+    raw: memoryview, data: Bytes, dtype: str, references: Sequence[Reference], hints: Hints, level: Level
+) -> Encoded:
+    bases = _previous(references, dtype, len(data))
+    sources = _sources(references, dtype, len(data)) if hints.part else {}
+    plan = choose_plan(data, dtype, bases, hints, sources, level)
+    offered = bases | {source.position: source.data for source in sources.values()}
+    params, payload = choose.encode(data, offered, plan, level)
+    if len(payload) + len(params) >= len(data):
+        return Encoded(RAW, b"", raw, ())
+    return Encoded(plan.codec, params, payload.data, plan.bases)
 
 
 def _previous(references: Sequence[Reference], dtype: str, n_bytes: int) -> dict[int, Bytes]:
@@ -68,17 +102,25 @@ def _previous(references: Sequence[Reference], dtype: str, n_bytes: int) -> dict
     return {i: scratch.as_bytes(reference.data) for i, reference in found.items()}
 
 
-def _encode_numbers(raw: memoryview, data: Bytes, dtype: str, previous: dict[int, Bytes]) -> Encoded:
-    bases = list(previous.values())
-    plan = choose.choose(data, kind_of(dtype, len(data)), bases)
-    params, payload = choose.encode(data, bases, plan)
-    if len(payload) + len(params) >= len(data):
-        return Encoded(RAW, b"", raw, ())
-    used = () if plan.base is None else (list(previous)[plan.base],)
-    return Encoded(plan.codec, params, payload.data, used)
+def _sources(references: Sequence[Reference], dtype: str, n_bytes: int) -> dict[int, Source]:
+    """What a prediction may be made from: the first reference in each role."""
+    found: dict[int, Source] = {}
+    if dtype not in DTYPES or n_bytes % predict.WIDTHS[DTYPES[dtype]]:
+        return found
+    n = n_bytes // predict.WIDTHS[DTYPES[dtype]]
+    for position, reference in enumerate(references):
+        if reference.role != ROLE_MASTER and reference.role not in found and reference.dtype in DTYPES:
+            kind = DTYPES[reference.dtype]
+            if reference.data.nbytes != n * predict.WIDTHS[kind]:
+                raise UsageError("a chunk of another number of elements cannot be a base")
+            found[reference.role] = Source(position, kind, scratch.as_bytes(reference.data))
+    return found
 
 
-_N_BASES = {RAW: 0, FILL: 0, PLANES: 0, DELTA_INT: 1, DELTA_XOR: 1, ROUND: 1}
+_N_BASES = {
+    RAW: (0,), FILL: (0,), PLANES: (0,), DELTA_INT: (1,), DELTA_XOR: (1,), ROUND: (1,),
+    PREDICTED: range(1, MAX_BASES + 1),
+}  # fmt: skip
 
 
 def decode_into(codec: int, params: bytes, payload: memoryview, bases: Sequence[memoryview], out: memoryview) -> None:
@@ -89,7 +131,7 @@ def decode_into(codec: int, params: bytes, payload: memoryview, bases: Sequence[
     """
     if codec not in _N_BASES:
         raise UnsupportedError(f"unknown codec {codec}: written by a newer ckstore", codec=codec)
-    if len(bases) != _N_BASES[codec]:
+    if len(bases) not in _N_BASES[codec]:
         raise FormatError(f"codec {CODEC_NAMES[codec]} with {len(bases)} bases")
     stored, target = scratch.as_bytes(payload), scratch.as_bytes(out)
     if codec in (FILL, ROUND) and len(stored):
@@ -109,6 +151,9 @@ def _decode(codec: int, params: bytes, stored: Bytes, bases: list[Bytes], target
     elif codec == ROUND:
         derive.round_into(params, bases[0], target)
     elif codec == DELTA_INT:
-        delta.decode(delta.parse_params(params), stored, bases[0], target)
+        kind, recentred = delta.parse_params(params)
+        delta.decode(kind, stored, bases[0], target, recentred)
+    elif codec == PREDICTED:
+        predict.decode(params, stored, bases, target)
     else:
         planes.decode(planes.parse_params(params), stored, bases[0] if bases else None, target)

@@ -1,4 +1,4 @@
-"""Byte streams ⇄ the least bytes they are worth: constant, raw, Huffman, zstd, or sparse.
+"""Byte streams ⇄ the least bytes they are worth: constant, raw, Huffman, palette, zstd, or what is not the mode.
 
 A stored stream is a tier and its stored bytes; how many bytes it decodes to is known from outside.
 
@@ -6,10 +6,10 @@ A stored stream is a tier and its stored bytes; how many bytes it decodes to is 
     0     raw       the bytes
     1     constant  one byte: the value of all
     2     zstd      one zstd frame that declares its content size, without dictionary
-    3     sparse    the most frequent byte (u8), the count of all others (u32), two stream heads (tier u8, stored length
-                    u32), then the two streams: a bitmap (bit i, lowest first, is set where byte i is another one), and
-                    the other bytes in order. Neither is sparse again.
+    3     sparse    the most frequent byte, and a bitmap of the others (sparse.py)
     4     huffman   blocks of 2^15 bytes, the last one shorter (csrc/ck_kernels.h, FORMAT.md)
+    5     palette   15 bytes and four bits for each byte; others apart (csrc/ck_kernels.h, FORMAT.md)
+    6     gaps      the most frequent byte, and how many of it lie before each other byte (sparse.py)
 
 A table of streams is one head (tier u8, stored length u32) for each. Integers are little-endian. An empty stream is
 raw.
@@ -19,41 +19,42 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import zstandard
 
 from ckstore._native import kernels
-from ckstore.codec import scratch
+from ckstore.codec import scratch, sparse, zstd
+from ckstore.codec.levels import Level
 from ckstore.codec.scratch import Bytes
 from ckstore.errors import FormatError, UnsupportedError
 
-RAW, CONSTANT, ZSTD, SPARSE, HUFFMAN = 0, 1, 2, 3, 4
+RAW, CONSTANT, ZSTD, SPARSE, HUFFMAN, PALETTE, GAPS = range(7)
 HEAD_BYTES = 5
 NOISE_BITS = 7.9
 """A stream whose bytes carry at least this many bits each is stored raw without a try."""
 SPARSE_SHARE = 0.5
 """From this share of one byte on, where the others are is coded apart: no Huffman code goes under a bit a byte."""
+_GAPS_SHARE = 0.75  # from here on by their distances: quicker and, unless they follow a pattern, less
 _MIN_GAIN = 64
 """A coded stream must save one byte in this many."""
-_SPARSE_EFFORT, _HUFFMAN_EFFORT = -1, 0
-"""Besides zstd's levels."""
-_TRIAL_BYTES = 1 << 16
+_GAPS_EFFORT, _PALETTE_EFFORT, _SPARSE_EFFORT, _HUFFMAN_EFFORT = range(-3, 1)  # besides zstd's levels
 _EARN = 0.98
 _NEARLY_ALL = 0.95
 _PLAIN_BITS = 5.0
 """Numbers rather than words: where the fastest match finder gains nothing, no other will."""
+_FAR = 1.05  # the same for the archive level: where it loses so much, as on exponents of weights (1.1 to 1.2)
+_PALETTE_MOST = 4.5
+"""With so many bits a byte too many are outside a palette."""
 
 _HEAD = struct.Struct("<BI")
-_SPARSE_HEAD = struct.Struct("<BIBIBI")
+_MODE = struct.Struct("<BI")
 
 Stream = tuple[int, Bytes]
 """Tier and stored bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(NamedTuple):
     """What a sample says of a stream. It steers effort only: any stream may be coded by any statistics."""
 
     bits: float
@@ -62,12 +63,15 @@ class Stats:
     """The most frequent byte."""
     share: float
     """Share of that byte."""
+    zeros: float = 1.0
+    """Share of byte 0, at most."""
 
 
 UNKNOWN = Stats(0.0, 0, 0.0)
+_PLAIN = Stats(6.0, 0, 0.0)
 
 
-def encode(data: Bytes, stats: Stats, matches: bool, room: Bytes) -> Stream:
+def encode(data: Bytes, stats: Stats, matches: bool, room: Bytes, level: Level = Level.BALANCED) -> Stream:
     """The cheapest way to store `data`. matches: repeated sequences are likely, as in text, ids and masks.
 
     room: at least kernels.huffman_bound(len(data)) bytes, which the stream may use until it is stored.
@@ -76,9 +80,23 @@ def encode(data: Bytes, stats: Stats, matches: bool, room: Bytes) -> Stream:
         return RAW, data
     if kernels.is_constant(data, 1):
         return CONSTANT, data[:1]
-    effort = _trial(data, stats) if matches else _SPARSE_EFFORT if stats.share >= SPARSE_SHARE else _HUFFMAN_EFFORT
-    stream = _encode_at(data, effort, stats.mode, room)
+    if matches or level is Level.ARCHIVE:
+        stream = _encode_at(data, _trial(data, stats, matches, level), stats, room, level)
+    else:
+        stream = _encode_plain(data, stats, room, level)
     return stream if len(stream[1]) < len(data) - len(data) // _MIN_GAIN else (RAW, data)
+
+
+def _encode_plain(data: Bytes, stats: Stats, room: Bytes, level: Level) -> Stream:
+    """By what the statistics say, without a trial."""
+    if stats.share >= SPARSE_SHARE:
+        return _encode_at(data, _GAPS_EFFORT if stats.share >= _GAPS_SHARE else _SPARSE_EFFORT, stats, room, level)
+    effort = level.effort
+    if effort.palette_least <= stats.bits < _PALETTE_MOST:
+        stream = _encode_at(data, _PALETTE_EFFORT, stats, room, level)
+        if 8 * len(stream[1]) <= (stats.bits + effort.palette_cost) * len(data):
+            return stream
+    return _encode_at(data, _HUFFMAN_EFFORT, stats, room, level)
 
 
 def room(name: str, n_bytes: int) -> Bytes:
@@ -95,11 +113,13 @@ def decode(tier: int, stored: Bytes, out: Bytes) -> None:
         _require(len(stored) == 1, "constant stream that is not one byte")
         out.fill(stored[0])
     elif tier == ZSTD:
-        np.copyto(out, _decompress(stored, len(out)))
-    elif tier == SPARSE:
-        _decode_sparse(stored, out)
+        np.copyto(out, zstd.decompress(stored, len(out)))
+    elif tier in (SPARSE, GAPS):
+        (_decode_sparse if tier == SPARSE else _decode_gaps)(stored, out)
     elif tier == HUFFMAN:
         _require(kernels.huffman_decode(stored, out, _work()), "Huffman blocks are damaged")
+    elif tier == PALETTE:
+        _require(kernels.palette_decode(stored, out), "palette stream is damaged")
     else:
         raise UnsupportedError(f"unknown entropy tier {tier}: written by a newer ckstore", tier=tier)
 
@@ -131,69 +151,98 @@ def parse(data: Bytes, n_streams: int) -> list[Stream]:
     return streams
 
 
-def _encode_at(data: Bytes, effort: int, mode: int, room: Bytes) -> Stream:
+def _encode_at(data: Bytes, effort: int, stats: Stats, room: Bytes, level: Level) -> Stream:
     if effort == _SPARSE_EFFORT:
-        return _encode_sparse(data, mode)
+        return _encode_sparse(data, stats.mode, level)
+    if effort == _GAPS_EFFORT:
+        return _encode_gaps(data, stats.mode, level)
     if effort == _HUFFMAN_EFFORT:
-        return HUFFMAN, room[: kernels.huffman_encode(data, room, _work())]
-    return ZSTD, scratch.as_bytes(scratch.compressor(effort).compress(data.data))
+        return HUFFMAN, room[: kernels.huffman_encode(data, room, _work(), level.effort.step)]
+    if effort == _PALETTE_EFFORT:
+        used = kernels.palette_encode(data, room[: len(data)])
+        return (PALETTE, room[:used]) if used else (RAW, data)
+    return ZSTD, zstd.compress(data, effort)
 
 
 def _work() -> Bytes:
     return scratch.buffer("huffman", kernels.HUFFMAN_WORK)
 
 
-def _trial(data: Bytes, stats: Stats) -> int:
-    """The effort that does best on the middle of `data`; the slower ones must earn their time.
-
-    Where nearly all bytes are one, the middle says nothing of the few others, and all of it is coded in no time.
-    """
-    start = max(0, (len(data) - _TRIAL_BYTES) // 2)
-    sample = data if stats.share >= _NEARLY_ALL else data[start : start + _TRIAL_BYTES]
-    spare = room("trial", len(sample))
-    best, size = _HUFFMAN_EFFORT, len(_encode_at(sample, _HUFFMAN_EFFORT, 0, spare)[1]) * _EARN
-    for effort in (1, 3):
-        tried = len(_encode_at(sample, effort, 0, spare)[1])
+def _trial(data: Bytes, stats: Stats, matches: bool, level: Level) -> int:
+    """The effort that does best on the middle of `data`, or on all where nearly all of it is one byte."""
+    n = level.effort.trial_bytes
+    start = max(0, (len(data) - n) // 2)
+    sample = data if stats.share >= _NEARLY_ALL else data[start : start + n]
+    spare, earn = room("trial", len(sample)), 1.0 if level is Level.ARCHIVE else _EARN
+    best, size = _HUFFMAN_EFFORT, len(_encode_at(sample, _HUFFMAN_EFFORT, stats, spare, level)[1]) * earn
+    for effort in level.effort.zstd:
+        tried = len(_encode_at(sample, effort, stats, spare, level)[1])
         if tried < size:
-            best, size = effort, tried * _EARN
-        elif stats.bits > _PLAIN_BITS:
+            best, size = effort, tried * earn
+        elif tried > size * _FAR if level is Level.ARCHIVE else stats.bits > _PLAIN_BITS:
             break
-    if stats.share >= SPARSE_SHARE and len(_encode_sparse(sample, stats.mode)[1]) < size:
-        return _SPARSE_EFFORT
+    for effort in _others(stats, level):
+        tried = len(_encode_at(sample, effort, stats, spare, level)[1])
+        if tried < size:
+            best, size = effort, tried
     return best
 
 
-def _encode_sparse(data: Bytes, mode: int) -> Stream:
+def _others(stats: Stats, level: Level) -> tuple[int, ...]:
+    """What else may be worth a trial: it costs no more to decode than Huffman blocks."""
+    if stats.share >= SPARSE_SHARE:
+        return _GAPS_EFFORT, _SPARSE_EFFORT
+    if level.effort.palette_least <= stats.bits < _PALETTE_MOST:
+        return (_PALETTE_EFFORT,)
+    return ()
+
+
+def _encode_sparse(data: Bytes, mode: int, level: Level) -> Stream:
     bitmap, values = scratch.buffer("bitmap", (len(data) + 7) // 8), scratch.buffer("values", len(data))
     count = kernels.sparse_split(data, 1, mode, bitmap, values)
-    tier0, stored0 = encode(bitmap, UNKNOWN, True, room("bitmap", len(bitmap)))  # whole rows change or stay: long runs
-    tier1, stored1 = encode(values[:count], UNKNOWN, False, room("values", count))
-    head = _SPARSE_HEAD.pack(mode, count, tier0, len(stored0), tier1, len(stored1))
-    return SPARSE, np.concatenate((scratch.as_bytes(head), stored0, stored1))
+    where = encode(bitmap, UNKNOWN, True, room("bitmap", len(bitmap)), level)  # whole rows change or stay: long runs
+    others = encode(values[:count], UNKNOWN, False, room("values", count), level)
+    return SPARSE, _joined(mode, count, [where, others])
+
+
+def _encode_gaps(data: Bytes, mode: int, level: Level) -> Stream:
+    bits, symbols, values = sparse.gaps(data, mode)
+    where = encode(symbols, _PLAIN, True, room("gaps", len(symbols)), level)
+    others = encode(values, UNKNOWN, False, room("values", len(values)), level)
+    return GAPS, _joined(mode, len(values), [(RAW, bits), where, others])
+
+
+def _joined(mode: int, count: int, streams: list[Stream]) -> Bytes:
+    head = scratch.as_bytes(_MODE.pack(mode, count) + heads(streams))
+    return np.concatenate((head, *(stored for _, stored in streams)))
 
 
 def _decode_sparse(stored: Bytes, out: Bytes) -> None:
-    _require(len(stored) >= _SPARSE_HEAD.size, "sparse stream is cut short")
-    mode, count = stored[0], int.from_bytes(stored[1:5].tobytes(), "little")
-    _require(count <= len(out), "sparse stream with more values than bytes")
-    (tier0, stored0), (tier1, stored1) = parse(stored[5:], 2)
-    _require(tier0 != SPARSE and tier1 != SPARSE, "sparse stream inside a sparse stream")
+    mode, count, (where, others) = _parted(stored, len(out), 2)
     bitmap, values = scratch.buffer("bitmap", (len(out) + 7) // 8), scratch.buffer("values", count)
-    decode(tier0, stored0, bitmap)
-    decode(tier1, stored1, values)
+    decode(*where, bitmap)
+    decode(*others, values)
     _require(kernels.sparse_merge(bitmap, values, 1, mode, out), "bitmap does not fit its values")
 
 
-def _decompress(stored: Bytes, n_bytes: int) -> Bytes:
-    try:
-        frame = zstandard.get_frame_parameters(stored.data)
-        _require(frame.content_size == n_bytes and frame.dict_id == 0, "zstd stream of a wrong length")
-        _require(frame.window_size <= max(n_bytes, 1 << 20), "zstd stream that wants too much memory")
-        data = scratch.decompressor().decompress(stored.data, n_bytes, allow_extra_data=False)
-    except zstandard.ZstdError as error:
-        raise FormatError(f"zstd stream is damaged: {error}") from error
-    _require(len(data) == n_bytes, "zstd stream shorter than it says")
-    return scratch.as_bytes(data)
+def _decode_gaps(stored: Bytes, out: Bytes) -> None:
+    mode, count, ((tier, bits), where, others) = _parted(stored, len(out), 3)
+    if tier != RAW:
+        raise UnsupportedError(f"bit stream in tier {tier}: written by a newer ckstore")
+    symbols, values = scratch.buffer("gap symbols", count), scratch.buffer("values", count)
+    decode(*where, symbols)
+    decode(*others, values)
+    _require(sparse.from_gaps(bits, symbols, values, mode, out), "gaps do not fit their values")
+
+
+def _parted(stored: Bytes, n: int, n_streams: int) -> tuple[int, int, list[Stream]]:
+    """Mode, count and streams of a sparse stream of n bytes."""
+    _require(len(stored) >= _MODE.size, "sparse stream is cut short")
+    mode, count = _MODE.unpack(stored[: _MODE.size].tobytes())
+    _require(count <= n, "sparse stream with more values than bytes")
+    streams = parse(stored[_MODE.size :], n_streams)
+    _require(all(tier not in (SPARSE, GAPS) for tier, _ in streams), "sparse stream inside a sparse stream")
+    return mode, count, streams
 
 
 def _require(ok: bool, problem: str) -> None:

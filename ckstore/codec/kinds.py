@@ -30,6 +30,15 @@ _INTEGERS = {
 _KINDS = {name: Kind(width, True) for name, width in _FLOATS.items()}
 _KINDS |= {name: Kind(width, False) for name, width in _INTEGERS.items()}
 
+_MANTISSAS = {
+    "float64": 52, "float32": 23, "float16": 10, "bfloat16": 7, "complex128": 52, "complex64": 23, "complex32": 10,
+}  # fmt: skip
+
+
+def mantissa_of(dtype: str) -> int | None:
+    """Bits below the exponent of the floats that a dtype is made of; None for dtypes that are not recentred."""
+    return _MANTISSAS.get(dtype)
+
 
 def kind_of(dtype: str, n_bytes: int) -> Kind:
     """The kind of a chunk of `n_bytes`: opaque bytes for any other dtype, and where elements do not fill the length.

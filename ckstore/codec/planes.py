@@ -1,12 +1,15 @@
 """Elements ⇄ byte planes, each its own stream; elements of a few frequent values may be left out first.
 
-    PARAMETERS  layout (u8, 0), element width (u8: 1, 2, 4, 8), flags (u8: 1 = elements rotated left by one bit),
-                number of holes H (u8, at most 2), H hole values of one element each
-    PAYLOAD     H x u32: how many elements are left after each hole; a table of H + width streams; the streams
+    PARAMETERS  layout (u8, 0), element width (u8: 1, 2, 4, 8), flags (u8: 1 = elements rotated left by one bit, 2 =
+                factors), number of holes H (u8, at most 2), H hole values of one element each; with factors: columns
+                (u32), column of the first element (u32)
+    PAYLOAD     H x u32: how many elements are left after each hole; a table of all streams; the streams
     STREAMS     for each hole, the bitmap of the elements left before it: bit i (lowest first) set = not this hole;
+                with factors: those of the rows, those of the columns (i8 each);
                 then, of the elements left at the end, byte plane 0 (lowest byte) to width - 1
 
-With a base (codec delta_xor) the planes are of the bitwise xor of chunk and base, and H is 0.
+With a base (codec delta_xor) the planes are of the bitwise xor of chunk and base, and H is 0 and there are no factors.
+Factors (ckstore.codec.factors) go with rotated elements and without holes; plane width - 1 is less them.
 """
 
 from __future__ import annotations
@@ -18,16 +21,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from ckstore._native import kernels
-from ckstore.codec import entropy, scratch
+from ckstore.codec import entropy, factors, scratch
 from ckstore.codec.entropy import Stats
+from ckstore.codec.factors import Factors, Grid
 from ckstore.codec.kinds import WIDTHS
+from ckstore.codec.levels import Level
 from ckstore.codec.scratch import Bytes
 from ckstore.errors import FormatError, UnsupportedError
 
 MAX_HOLES = 2
 _LAYOUT = 0
-_ROTATED = 1
+_ROTATED, _FACTORS = 1, 2
 _PARAMS = struct.Struct("<BBBB")
+_GRID = struct.Struct("<II")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +44,16 @@ class Shape:
     rotate: bool
     holes: tuple[int, ...] = ()
     """Values left out of the planes, as unsigned integers."""
+    grid: Grid | None = None
+    """With factors: how the chunk lies in its matrix."""
 
 
 def pack_params(shape: Shape) -> bytes:
     """The codec parameters."""
-    head = _PARAMS.pack(_LAYOUT, shape.width, _ROTATED if shape.rotate else 0, len(shape.holes))
-    return head + b"".join(hole.to_bytes(shape.width, "little") for hole in shape.holes)
+    flags = (_ROTATED if shape.rotate else 0) | (_FACTORS if shape.grid else 0)
+    head = _PARAMS.pack(_LAYOUT, shape.width, flags, len(shape.holes))
+    holes = b"".join(hole.to_bytes(shape.width, "little") for hole in shape.holes)
+    return head + holes + (_GRID.pack(*shape.grid) if shape.grid else b"")
 
 
 def parse_params(params: bytes) -> Shape:
@@ -51,39 +61,66 @@ def parse_params(params: bytes) -> Shape:
     if len(params) < _PARAMS.size:
         raise FormatError("codec parameters are cut short")
     layout, width, flags, n_holes = _PARAMS.unpack_from(params)
-    if layout != _LAYOUT or width not in WIDTHS or flags & ~_ROTATED or n_holes > MAX_HOLES:
+    with_factors = bool(flags & _FACTORS)
+    known = layout == _LAYOUT and width in WIDTHS and not flags & ~(_ROTATED | _FACTORS) and n_holes <= MAX_HOLES
+    if not known or (with_factors and (n_holes or width == 1 or not flags & _ROTATED)):
         raise UnsupportedError("planes of a layout this version does not know: written by a newer ckstore")
-    if len(params) != _PARAMS.size + n_holes * width:
+    end = _PARAMS.size + n_holes * width
+    if len(params) != end + (_GRID.size if with_factors else 0):
         raise FormatError("codec parameters of a wrong length")
-    starts = range(_PARAMS.size, len(params), width)
-    return Shape(width, bool(flags), tuple(int.from_bytes(params[at : at + width], "little") for at in starts))
+    holes = (int.from_bytes(params[at : at + width], "little") for at in range(_PARAMS.size, end, width))
+    grid = Grid(*_GRID.unpack_from(params, end)) if with_factors else None
+    return Shape(width, bool(flags & _ROTATED), tuple(holes), grid)
 
 
-def encode(raw: Bytes, base: Bytes | None, shape: Shape, stats: Sequence[Stats], matches: bool) -> Bytes:
-    """The payload of `raw`, or of raw ^ base. stats: of each plane; matches: likely in some. Noise is copied once."""
+def encode(
+    raw: Bytes, base: Bytes | None, shape: Shape, stats: Sequence[Stats], matches: bool, less: Factors | None = None,
+    level: Level = Level.BALANCED,
+) -> Bytes:  # fmt: skip
+    """The payload of `raw`, or of raw ^ base. stats: of each plane; matches: likely in some. Noise is copied once.
+
+    less: the factors, if shape has a grid.
+    """
     elements, counts, bitmaps = raw, b"", []
     for i, hole in enumerate(shape.holes):
         elements, bitmap = leave_out(elements, shape.width, hole)
         counts += (len(elements) // shape.width).to_bytes(4, "little")
-        bitmaps.append(entropy.encode(bitmap, entropy.UNKNOWN, True, entropy.room(f"hole {i}", len(bitmap))))
-    streams, at = list(bitmaps), len(counts) + entropy.HEAD_BYTES * (len(bitmaps) + shape.width)
-    start, n = at + sum(len(stored) for _, stored in bitmaps), len(elements) // shape.width
+        bitmaps.append(entropy.encode(bitmap, entropy.UNKNOWN, True, entropy.room(f"hole {i}", len(bitmap)), level))
+    streams = bitmaps + _factor_streams(less)
+    n_before = len(streams)
+    at, n = len(counts) + entropy.HEAD_BYTES * (n_before + shape.width), len(elements) // shape.width
+    start = at + sum(len(stored) for _, stored in streams)
     payload = np.empty(start + len(elements), np.uint8)
     kernels.split(elements, shape.width, shape.rotate, payload[start:], base)
+    if less is not None:
+        factors.subtract(payload[start + (shape.width - 1) * n :], less)
     for p in range(shape.width):
         plane = payload[start + p * n : start + (p + 1) * n]
-        streams.append(entropy.encode(plane, stats[p], matches, entropy.room(f"plane {p}", n)))
+        if stats[p].bits >= entropy.NOISE_BITS and not matches:
+            streams.append((entropy.RAW, plane))
+        else:
+            streams.append(entropy.encode(plane, stats[p], matches, entropy.room(f"plane {p}", n), level))
     table = counts + entropy.heads(streams)
     payload[: len(table)] = scratch.as_bytes(table)
-    return payload[: _settle(payload, at, streams)]
+    return payload[: _settle(payload, at, start, n, streams, n_before)]
 
 
-def _settle(payload: Bytes, at: int, streams: list[entropy.Stream]) -> int:
-    """Bring the streams, which may lie in the payload further on, one behind the other to `at`. Returns the end."""
-    for _, stored in streams:
-        target = payload[at : at + len(stored)]
-        if target.ctypes.data != stored.ctypes.data:
-            target[:] = stored
+def _factor_streams(less: Factors | None) -> list[entropy.Stream]:
+    parts = () if less is None else (less.rows.view(np.uint8), less.columns.view(np.uint8))
+    return [
+        entropy.encode(part, entropy.UNKNOWN, False, entropy.room(f"factor {i}", len(part)))
+        for i, part in enumerate(parts)
+    ]
+
+
+def _settle(payload: Bytes, at: int, start: int, n: int, streams: list[entropy.Stream], n_before: int) -> int:
+    """Bring the streams one behind the other to `at`; a raw plane lies in the payload, maybe there. Returns the end.
+
+    start: where the first plane of n bytes lies. n_before: streams before the planes.
+    """
+    for i, (tier, stored) in enumerate(streams):
+        if tier != entropy.RAW or i < n_before or at != start + (i - n_before) * n:
+            payload[at : at + len(stored)] = stored
         at += len(stored)
     return at
 
@@ -98,9 +135,13 @@ def leave_out(elements: Bytes, width: int, hole: int) -> tuple[Bytes, Bytes]:
 
 def decode(shape: Shape, payload: Bytes, base: Bytes | None, out: Bytes) -> None:
     """Fill `out`. Raises FormatError for a payload that is not exactly of its length."""
-    if len(out) % shape.width or (base is not None and shape.holes):
+    if len(out) % shape.width or (base is not None and (shape.holes or shape.grid)):
         raise FormatError("planes that do not fit the chunk")
     counts, streams = _parse(shape, payload, len(out) // shape.width)
+    if shape.grid is not None:
+        less = _parse_factors(shape.grid, counts[0], streams)
+        _merge(shape, streams[2:], None, out, less)
+        return
     bitmaps = []
     for before, (tier, stored) in zip(counts, streams[: len(shape.holes)], strict=False):
         bitmap = np.empty((before + 7) // 8, np.uint8)
@@ -115,6 +156,15 @@ def decode(shape: Shape, payload: Bytes, base: Bytes | None, out: Bytes) -> None
         elements = target
 
 
+def _parse_factors(grid: Grid, n: int, streams: list[entropy.Stream]) -> Factors:
+    if not grid.start < grid.columns <= n:
+        raise FormatError("a matrix that does not fit the chunk")
+    rows, columns = np.empty(grid.n_rows(n), np.uint8), np.empty(grid.columns, np.uint8)
+    entropy.decode(*streams[0], rows)
+    entropy.decode(*streams[1], columns)
+    return Factors(grid, rows.view(np.int8), columns.view(np.int8))
+
+
 def _parse(shape: Shape, payload: Bytes, n: int) -> tuple[list[int], list[entropy.Stream]]:
     """Elements before the first hole and after each, and the streams."""
     at = 4 * len(shape.holes)
@@ -123,13 +173,25 @@ def _parse(shape: Shape, payload: Bytes, n: int) -> tuple[list[int], list[entrop
     counts = [n, *payload[:at].view("<u4").tolist()]
     if sorted(counts, reverse=True) != counts:
         raise FormatError("more elements left than there were")
-    return counts, entropy.parse(payload[at:], len(shape.holes) + shape.width)
+    return counts, entropy.parse(payload[at:], len(shape.holes) + (2 if shape.grid else 0) + shape.width)
 
 
-def _merge(shape: Shape, streams: list[entropy.Stream], base: Bytes | None, out: Bytes) -> None:
+def _merge(
+    shape: Shape, streams: list[entropy.Stream], base: Bytes | None, out: Bytes, less: Factors | None = None
+) -> None:
     if shape.width == 1 and base is None and not shape.rotate:
         entropy.decode(*streams[0], out)
         return
     room, n = scratch.buffer("planes", len(out)), len(out) // shape.width
     parts = [entropy.decoded(stream, n, room[p * n : (p + 1) * n]) for p, stream in enumerate(streams)]
+    if less is not None:
+        parts[-1] = _with_factors(parts[-1], less)
     kernels.merge(parts, shape.rotate, out, base)
+
+
+def _with_factors(plane: Bytes, less: Factors) -> Bytes:
+    """The plane of exponents, in a buffer of this thread: a raw stream must stay as it is stored."""
+    room = scratch.buffer("exponents", len(plane))
+    np.copyto(room, plane)
+    factors.add(room, less)
+    return room

@@ -16,6 +16,7 @@ class _Local(threading.local):
 
     def __init__(self) -> None:
         self.buffers: dict[str, Bytes] = {}
+        self.tables: dict[tuple[int, int], npt.NDArray[np.uint32]] = {}
         self.compressors: dict[int, zstandard.ZstdCompressor] = {}
         self.decompressor = zstandard.ZstdDecompressor()
 
@@ -29,6 +30,14 @@ def buffer(name: str, n_bytes: int) -> Bytes:
     if held is None or len(held) < n_bytes:
         held = _local.buffers[name] = np.empty(n_bytes, np.uint8)
     return held[:n_bytes]
+
+
+def table(rows: int, columns: int) -> npt.NDArray[np.uint32]:
+    """This thread's table of this shape; the next call for this shape gives it again."""
+    held = _local.tables.get((rows, columns))
+    if held is None:
+        held = _local.tables[rows, columns] = np.empty((rows, columns), np.uint32)
+    return held
 
 
 def compressor(level: int) -> zstandard.ZstdCompressor:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import ml_dtypes
 import numpy as np
 from blake3 import blake3
 
+from ckstore.codec.hints import AVERAGE, MOMENTUM, VARIANCE, WEIGHT, Hints, Update
+from ckstore.engine.companions import Family, columns
 from ckstore.engine.parent import Parent
+from ckstore.format.frame import ROLE_MASTER, ROLE_MOMENTUM, ROLE_VARIANCE, ROLE_WEIGHTS
 from ckstore.format.manifest import chunk_bytes
 from ckstore.tensor import TensorView, item_bytes
 
@@ -30,10 +34,18 @@ class Slot:
     index: int
     start: int
     stop: int
+    hints: Hints
+    companions: tuple[tuple[int, int], ...] = ()
+    """Role and place in the job of each earlier chunk that this one may be predicted or derived from."""
 
 
 Job = tuple[Slot, ...]
-"""Chunks of the same element range that are encoded together, in order: a master before what is derived from it."""
+"""Chunks of the same element range that are encoded together, in order: moments before the weights that follow from
+them, a master before what is derived from it."""
+
+_ROLES = {MOMENTUM: ROLE_MOMENTUM, VARIANCE: ROLE_VARIANCE, WEIGHT: ROLE_WEIGHTS}
+_WANTED = {VARIANCE: {ROLE_MOMENTUM}, WEIGHT: {ROLE_MOMENTUM, ROLE_VARIANCE}, AVERAGE: {ROLE_WEIGHTS}}
+"""What a part is predicted from."""
 
 
 def settled(views: Sequence[TensorView], parent: Parent, known: Callable[[bytes], bool]) -> frozenset[int]:
@@ -61,24 +73,62 @@ def n_chunks(view: TensorView, chunk_elements: int, inline: bool) -> int:
     return 0 if small else -(-view.nbytes // chunk_bytes(view.dtype, chunk_elements))
 
 
-def jobs(views: Sequence[TensorView], chunk_elements: int, chunked: Container[int]) -> Iterator[Job]:
-    """Every chunk of every tensor, once, in the order in which they are to be stored. chunked: see `settled`."""
+def jobs(
+    views: Sequence[TensorView], families: Sequence[Family], chunk_elements: int, chunked: Container[int],
+    weights_alone: bool = False,
+) -> Iterator[Job]:  # fmt: skip
+    """Every chunk of every tensor, once, in the order in which they are to be stored.
+
+    chunked: see `settled`. weights_alone: weights are not to be predicted from moments.
+    """
+    wanted = {**_WANTED, WEIGHT: set[int]()} if weights_alone else _WANTED
     derived = find_derived(views)
     followers: dict[int, list[int]] = {}
     for follower, master in derived.items():
         followers.setdefault(master, []).append(follower)
+    family_of = {number: family for family in families for _, number in family.parts()}
+    done: set[int] = set()
     for number, view in enumerate(views):
-        if number in derived:
+        if number in derived or number in done:
             continue
-        together = [number, *followers.get(number, [])]
-        for index in range(n_chunks(view, chunk_elements, number not in chunked)):
-            yield tuple(_slot(views, member, index, chunk_elements) for member in together)
+        count = n_chunks(view, chunk_elements, number not in chunked)
+        family = family_of.get(number, Family(number))
+        parts = family.parts() if count else []
+        members = [_Member(part, one, family.update) for part, one in parts if one not in derived and one not in done]
+        members = [one for one in members if n_chunks(views[one.number], chunk_elements, True) == count]
+        if number not in (one.number for one in members):
+            members = [_Member("", number, None)]
+        halves = [_Member("", half, None) for one in members for half in followers.get(one.number, ())]
+        done.update(one.number for one in members)
+        for index in range(count):
+            yield _job(views, [*members, *halves], derived, wanted, index, chunk_elements)
 
 
-def _slot(views: Sequence[TensorView], number: int, index: int, chunk_elements: int) -> Slot:
-    view = views[number]
-    size = chunk_bytes(view.dtype, chunk_elements)
-    return Slot(number, view, index, index * size, min(view.nbytes, (index + 1) * size))
+class _Member(NamedTuple):
+    """A tensor of a job: its part in training."""
+
+    part: str
+    number: int
+    update: Update | None
+
+
+def _job(
+    views: Sequence[TensorView], members: Sequence[_Member], derived: Mapping[int, int],
+    wanted: Mapping[str, Container[int]], index: int, chunk_elements: int,
+) -> Job:  # fmt: skip
+    place = {member.number: i for i, member in enumerate(members)}
+    slots: list[Slot] = []
+    for i, member in enumerate(members):
+        roles = [(_ROLES.get(other.part, 0), at) for at, other in enumerate(members[:i])]
+        companions = [(role, at) for role, at in roles if role in wanted.get(member.part, ())]
+        if member.number in derived:
+            companions = [(ROLE_MASTER, place[derived[member.number]])]
+        view = views[member.number]
+        size = chunk_bytes(view.dtype, chunk_elements)
+        hints = Hints(member.part, columns(view), index * chunk_elements, member.update)
+        stop = min(view.nbytes, (index + 1) * size)
+        slots.append(Slot(member.number, view, index, index * size, stop, hints, tuple(companions)))
+    return tuple(slots)
 
 
 def find_derived(views: Sequence[TensorView]) -> dict[int, int]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from ckstore.codec.chunk import decode_into
-from ckstore.errors import CkError, IntegrityError
+from ckstore.errors import CkError, FormatError, IntegrityError
 from ckstore.format.closure import Row
 from ckstore.format.frame import Frame, parse
 from ckstore.store.repository import Repository
 
 Logical = bytes | bytearray | memoryview
 """The bytes of a chunk."""
+MAX_HELD = 16
+"""Most chunks of a closure that one row may need at a time: more than any writer's, and a bound for a hostile one."""
 GAP_BYTES = 64 << 10
 """Frames at most this far apart in a pack are read in one go."""
 
@@ -37,13 +40,13 @@ def read_frames(repo: Repository, rows: Sequence[Row]) -> dict[tuple[str, int], 
     return found
 
 
-def needed_rows(rows: Sequence[Row], targets: Sequence[int]) -> set[int]:
-    """`targets` and every row they depend on."""
+def needed_rows(rows: Sequence[Row], targets: Iterable[int], known: Container[int] = ()) -> set[int]:
+    """`targets` and every row they depend on, but for those that are known and what these depend on."""
     needed: set[int] = set()
     todo = list(targets)
     while todo:
         i = todo.pop()
-        if i not in needed:
+        if i not in needed and i not in known:
             needed.add(i)
             todo.extend(rows[i].bases)
     return needed
@@ -58,7 +61,7 @@ class Decoder:
         self._repo, self._rows, self._known = repo, rows, known
         self._stored: dict[tuple[str, int], memoryview] = {}
         self._kept: dict[int, Logical] = {}
-        self._spares = [bytearray(), bytearray()]
+        self._spares: list[bytearray] = []
 
     def prefetch(self, targets: Sequence[int]) -> None:
         """Read the frames of `targets` and their bases now, in as few reads as can be."""
@@ -76,11 +79,10 @@ class Decoder:
 
     def chunk(self, i: int) -> Logical:
         """Logical bytes of row i: remembered, known to the caller, or decoded. Not verified against the id."""
-        row = self._rows[i]
         remembered = self._remembered(i)
         if remembered is not None:
             return remembered
-        out = bytearray(row.logical_bytes)
+        out = bytearray(self._rows[i].logical_bytes)
         self.into(i, memoryview(out))
         return out
 
@@ -90,27 +92,54 @@ class Decoder:
 
     def into(self, i: int, out: memoryview) -> None:
         """Decode row i into `out`, which has its logical size. Raises CorruptError naming the frame."""
-        chain = self._chain(i)
-        bases = [memoryview(self.chunk(base)) for base in self._rows[chain[0]].bases]
-        for n, link in enumerate(chain):
-            target = out if link == i else self._spare(n % 2, self._rows[link].logical_bytes)
-            self._decode(link, bases, target)
-            bases = [target]
+        held: dict[int, Logical] = {}
+        order = self._order(i, held)
+        wanted = Counter(base for link in order for base in self._rows[link].bases)
+        mine: dict[int, bytearray] = {}
+        for link in order:
+            bases = self._rows[link].bases
+            target = out if link == i else self._buffer(mine, link)
+            self._decode(link, [memoryview(held[base]) for base in bases], target)
+            held[link] = target
+            wanted.subtract(bases)
+            for base in set(bases):
+                if not wanted[base] and base in mine:
+                    del held[base]
+                    self._spares.append(mine.pop(base))
+            if len(mine) > MAX_HELD:
+                what = row_name(self._rows[i])
+                raise FormatError(f"{what}: needs more than {MAX_HELD} chunks at once to be decoded", object=what)
 
-    def _chain(self, i: int) -> list[int]:
-        """Row i and what it is a delta of, the last first, down to a row that has other than one base to be decoded.
+    def _order(self, i: int, held: dict[int, Logical]) -> list[int]:
+        """What must be decoded for row i, each row once, bases first; puts into `held` what is remembered of it.
 
-        So that a chain takes the memory of two chunks, however long it is.
+        One base after the other with all that it needs: so a chain takes the memory of two chunks, however long it is.
         """
-        chain = [i]
-        while len(bases := self._rows[chain[-1]].bases) == 1 and self._remembered(bases[0]) is None:
-            chain.append(bases[0])
-        return chain[::-1]
+        order: list[int] = []
+        seen: set[int] = set()
+        todo = [(i, False)]
+        while todo:
+            row, is_ready = todo.pop()
+            if is_ready:
+                order.append(row)
+            elif row not in seen:
+                seen.add(row)
+                remembered = None if row == i else self._remembered(row)
+                if remembered is not None:
+                    held[row] = remembered
+                    continue
+                todo.append((row, True))
+                todo.extend((base, False) for base in reversed(self._rows[row].bases))
+        return order
 
-    def _spare(self, number: int, n_bytes: int) -> memoryview:
-        if len(self._spares[number]) < n_bytes:
-            self._spares[number] = bytearray(n_bytes)
-        return memoryview(self._spares[number])[:n_bytes]
+    def _buffer(self, mine: dict[int, bytearray], i: int) -> memoryview:
+        """Memory for row i, noted as this call's own."""
+        n_bytes = self._rows[i].logical_bytes
+        spare = next((spare for spare in self._spares if len(spare) >= n_bytes), None)
+        if spare is not None:
+            self._spares.remove(spare)
+        mine[i] = bytearray(n_bytes) if spare is None else spare
+        return memoryview(mine[i])[:n_bytes]
 
     def _decode(self, i: int, bases: Sequence[memoryview], out: memoryview) -> None:
         row = self._rows[i]

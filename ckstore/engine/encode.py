@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import xxhash
 from blake3 import blake3
 
 from ckstore._native import kernels
 from ckstore.codec import scratch
 from ckstore.codec.chunk import Encoded, Reference, decode_into, encode
+from ckstore.codec.levels import Level
 from ckstore.codec.scratch import Bytes
 from ckstore.engine.chunking import Job, Slot
 from ckstore.engine.closures import Found
-from ckstore.engine.decode import Decoder
-from ckstore.engine.parent import Chain, Known, Parent, frame_cost
+from ckstore.engine.decode import Decoder, Logical
+from ckstore.engine.held import Candidate, Held
+from ckstore.engine.lookup import Lookup
+from ckstore.engine.parent import Chain, Known, Parent, frame_cost, on_top
 from ckstore.engine.session import Session
 from ckstore.errors import UNREADABLE, IntegrityError
-from ckstore.format.frame import MAX_DEPTH, RAW, ROLE_MASTER, ROLE_PREVIOUS, Base, Frame
+from ckstore.format.closure import MAX_WORK
+from ckstore.format.frame import COMPANIONS, RAW, ROLE_MASTER, Base, Frame
 from ckstore.format.pack import Packed, packed
 from ckstore.format.records import Root
-from ckstore.format.segment import SegmentRow
 from ckstore.tensor import dotted
-
-LOOKUP_FRAMES = MAX_DEPTH
-"""Most frames that finding one chunk with its bases may read: more than any chain of a writer has."""
-_DERIVED = frozenset({"float16", "bfloat16"})
 
 
 class Outcome(NamedTuple):
@@ -42,14 +40,6 @@ class Outcome(NamedTuple):
     frame: Packed | None = None
 
 
-class _Held(NamedTuple):
-    """A chunk of this job that a later one may be derived from."""
-
-    dtype: str
-    chunk_id: bytes
-    data: Bytes
-
-
 @dataclass(frozen=True)
 class Encoder:
     """Encodes the jobs of one save. Shared by the worker threads; holds no state of its own."""
@@ -57,127 +47,106 @@ class Encoder:
     session: Session
     root: Root
     parent: Parent
-    live_packs: frozenset[str]
+    lookup: Lookup
+    level: Level = Level.BALANCED
 
     def run(self, job: Job) -> list[Outcome]:
         """Outcomes of a job's chunks, in order."""
+        held: list[Held] = []
         outcomes: list[Outcome] = []
-        held: _Held | None = None
+        decoded: dict[bytes, Logical] = {}
         for position, slot in enumerate(job):
             known = self.parent.chunk(slot.view.path, slot.index)
             live = slot.view.read(slot.start, slot.stop)
-            if len(job) == 1 and known is not None and self._quick(live) == known.quick_hash:
-                return [Outcome(slot, known.chunk_id, known.quick_hash, row=known.row)]
+            held.append(Held(self, slot, known, live, position, decoded))
+            if known is not None and self.quick(live) == known.quick_hash:
+                outcomes.append(Outcome(slot, known.chunk_id, known.quick_hash, row=known.row))
+                held[-1].settle(known.chunk_id, self.parent.chain(known.row))
+                continue
             # From here on one private copy is hashed, encoded and compared: the caller may change its own meanwhile.
-            data = scratch.buffer(f"chunk {position}", len(live))
-            np.copyto(data, scratch.as_bytes(live))
-            outcomes.append(self._settle(slot, data, known, held))
-            if slot.view.dtype not in _DERIVED:
-                held = _Held(slot.view.dtype, outcomes[-1].chunk_id, data)
+            outcomes.append(self._settle(held[-1], held[-1].copy(), held))
+        for one, outcome in zip(held, outcomes, strict=True):
+            # a run's first checkpoint may be its only one: fresh memory costs more than a later read
+            if one.known is not None and outcome.frame is not None:
+                self.session.bases.replace(one.known.chunk_id, outcome.chunk_id, one.copy())
         return outcomes
 
-    def holds(self, chunk_id: bytes) -> bool:
-        """Whether the store has this chunk in a live pack."""
-        return any(row.pack.name in self.live_packs for row in self._places(chunk_id))
-
-    def _places(self, chunk_id: bytes) -> list[SegmentRow]:
-        """Where the segments say a chunk lies."""
-        return list(self.session.repo.segments.find(self.root, chunk_id))
-
-    def _quick(self, data: Bytes | bytes | bytearray | memoryview) -> bytes:
+    def quick(self, data: Bytes | Logical) -> bytes:
+        """The hash by which a chunk is compared with its parent's."""
         return xxhash.xxh3_128_digest(data, seed=self.root.hash_seed)
 
-    def _settle(self, slot: Slot, data: Bytes, known: Known | None, held: _Held | None) -> Outcome:
-        quick = self._quick(data)
+    def _settle(self, mine: Held, data: Bytes, held: Sequence[Held]) -> Outcome:
+        slot, known, quick = mine.slot, mine.known, self.quick(data)
         if known is not None and quick == known.quick_hash:
+            mine.settle(known.chunk_id, self.parent.chain(known.row))
             return Outcome(slot, known.chunk_id, quick, row=known.row)
         chunk_id = blake3(data).digest()
         row = self.parent.row_of.get(chunk_id)
         if row is not None:
+            mine.settle(chunk_id, self.parent.chain(row))
             return Outcome(slot, chunk_id, quick, row=row)
-        chain = self._find(chunk_id, MAX_DEPTH // 2)
-        if chain is not None and self._frames(chain) < MAX_DEPTH:  # a rounding may come on top
-            return Outcome(slot, chunk_id, quick, found=tuple(chain))
-        frame = self._encode(slot, data, chunk_id, known, held)
-        if known is not None:  # a run's first checkpoint may be its only one: fresh memory costs more than a later read
-            self.session.bases.replace(known.chunk_id, chunk_id, data)
-        return Outcome(slot, chunk_id, quick, frame=frame)
+        found = self.lookup.find(chunk_id)
+        if found is not None:
+            links, chain = found
+            mine.settle(chunk_id, chain)
+            return Outcome(slot, chunk_id, quick, found=links)
+        return Outcome(slot, chunk_id, quick, frame=self._encode(mine, data, chunk_id, held))
 
-    def _find(self, chunk_id: bytes, depth: int, budget: Iterator[int] | None = None) -> list[Found] | None:
-        """The chunk and its bases as the store holds them, bases first; None if any of it is absent or unreadable."""
-        budget = budget or iter(range(LOOKUP_FRAMES))
-        for where in self._places(chunk_id):
-            if where.pack.name not in self.live_packs or depth == 0:
-                continue
-            if next(budget, None) is None:
-                return None  # frames that name each other as bases could branch without end
-            try:
-                frame = self.session.repo.packs.frame(where.pack.name, where.offset, where.frame_bytes)
-            except UNREADABLE:
-                continue  # a damaged copy is no reason not to save a good one
-            if frame.chunk_id == chunk_id and (chain := self._find_bases(frame, depth, budget)) is not None:
-                return [*chain, Found(where, tuple(base.chunk_id for base in frame.bases))]
-        return None
-
-    def _find_bases(self, frame: Frame, depth: int, budget: Iterator[int]) -> list[Found] | None:
-        chain: list[Found] = []
-        for base in frame.bases:
-            if base.chunk_id not in self.parent.row_of:
-                more = self._find(base.chunk_id, depth - 1, budget)
-                if more is None:
-                    return None
-                chain.extend(more)
-        return chain
-
-    def _frames(self, chain: list[Found]) -> int:
-        """How many frames the last chunk of a found chain is decoded from, those of the parent below it included."""
-        frames: dict[bytes, int] = {}
-        for found in chain:
-            below = (frames.get(base) or self.parent.chains[self.parent.row_of[base]].frames for base in found.base_ids)
-            frames[found.where.chunk_id] = 1 + sum(below)
-        return frames[chain[-1].where.chunk_id]
-
-    def _encode(self, slot: Slot, data: Bytes, chunk_id: bytes, known: Known | None, held: _Held | None) -> Packed:
-        references, ids = [], []
-        previous = self._previous(slot, data, known)
-        if previous is not None and known is not None:
-            references.append(Reference(ROLE_PREVIOUS, slot.view.dtype, memoryview(previous)))
-            ids.append(known.chunk_id)
-        if held is not None and slot.view.dtype in _DERIVED:
-            references.append(Reference(ROLE_MASTER, held.dtype, held.data.data))
-            ids.append(held.chunk_id)
-        encoded = encode(data.data, slot.view.dtype, references)
-        if previous is not None and known is not None and 0 in encoded.used and not self._fits(known, encoded, data):
-            references, ids = references[1:], ids[1:]
-            encoded = encode(data.data, slot.view.dtype, references)
-        _compare(slot, data, encoded, references)
-        bases = tuple(Base(references[i].role, ids[i]) for i in encoded.used)
+    def _encode(self, mine: Held, data: Bytes, chunk_id: bytes, held: Sequence[Held]) -> Packed:
+        candidates = [*self._previous(mine, data), *self._companions(mine, held)]
+        while True:
+            references = [one.reference for one in candidates]
+            encoded = encode(data.data, mine.slot.view.dtype, references, mine.slot.hints, level=self.level)
+            used = [candidates[i] for i in encoded.used]
+            chain = on_top(frame_cost(len(encoded.payload), len(data)), [one.chain for one in used])
+            if not used or used[0].reference.role == ROLE_MASTER or self._fits(chain):
+                break
+            companions = [one for one in used if one.reference.role in COMPANIONS]
+            candidates = [
+                one for one in candidates if one.reference.role not in COMPANIONS and (companions or one not in used)
+            ]
+        _compare(mine.slot, data, encoded, references)
+        mine.settle(chunk_id, chain)
+        bases = tuple(Base(one.reference.role, one.chunk_id) for one in used)
         # a raw payload is the scratch buffer itself
         payload = bytes(encoded.payload) if encoded.codec == RAW else encoded.payload
         return packed(Frame(encoded.codec, chunk_id, len(data), bases, encoded.params, payload))
 
-    def _chain_limit(self) -> Chain:
-        return Chain(self.root.chain_cost_milli / 1000, self.root.chain_frames)
+    def _fits(self, chain: Chain) -> bool:
+        root = self.root
+        limits = chain.cost <= root.chain_cost_milli / 1000 and chain.frames <= root.chain_frames
+        return limits and chain.work <= MAX_WORK // 2  # a rounding or an average may come on top
 
-    def _fits(self, known: Known, encoded: Encoded, data: Bytes) -> bool:
-        chain = self.parent.chains[known.row]
-        return chain.cost + frame_cost(len(encoded.payload), len(data)) <= self._chain_limit().cost
-
-    def _previous(self, slot: Slot, data: Bytes, known: Known | None) -> bytes | bytearray | memoryview | None:
-        """Logical bytes of the parent's chunk, if a delta against it is allowed."""
+    def _previous(self, mine: Held, data: Bytes) -> list[Candidate]:
+        """The parent's chunk, if a delta against it is allowed."""
+        known, slot = mine.known, mine.slot
         if known is None or known.dtype != slot.view.dtype or self.parent.rows[known.row].logical_bytes != len(data):
-            return None
-        chain, limit = self.parent.chains[known.row], self._chain_limit()
-        if chain.cost >= limit.cost or chain.frames >= limit.frames:
-            return None
-        cached = self.session.bases.get(known.chunk_id)
-        if cached is not None:
-            return cached
+            return []
+        chain = self.parent.chain(known.row)
+        if chain.cost >= self.root.chain_cost_milli / 1000 or chain.frames >= self.root.chain_frames:
+            return []
+        return mine.as_previous(chain)
+
+    def read_parent(self, known: Known, decoded: dict[bytes, Logical]) -> Logical | None:
+        """Logical bytes of a chunk of the parent, checked; None if it cannot be read. decoded: others of the job."""
+
+        def here(chunk_id: bytes) -> Logical | None:
+            data = decoded.get(chunk_id)
+            return self.session.bases.get(chunk_id) if data is None else data
+
         try:
-            base = Decoder(self.session.repo, self.parent.rows, self.session.bases.get).chunk(known.row)
+            base = Decoder(self.session.repo, self.parent.rows, here).chunk(known.row)
         except UNREADABLE:
             return None  # the parent is damaged: this checkpoint must not depend on it
-        return base if self._quick(base) == known.quick_hash else None
+        return base if self.quick(base) == known.quick_hash else None
+
+    def _companions(self, mine: Held, held: Sequence[Held]) -> list[Candidate]:
+        found: list[Candidate] = []
+        for role, at in mine.slot.companions:
+            known = held[at].known
+            before = None if known is None else self.parent.chain(known.row)
+            found += held[at].as_companion(role, before)
+        return found
 
 
 def job_bytes(job: Job) -> int:

@@ -29,7 +29,10 @@ _HINTS: dict[type, str] = {tuple: "make it a list", set: "make it a list", froze
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What is to be known of a new checkpoint. step: None = one after the run's last. parent: "auto", None or a ref."""
+    """What is to be known of a new checkpoint, and how it is to be encoded.
+
+    step: None = one after the run's last. parent: "auto", None or a ref.
+    """
 
     run: str
     step: int | None
@@ -37,6 +40,8 @@ class Intent:
     tags: list[str]
     meta: dict[str, Any]
     parent: str | None
+    weights_alone: bool = False
+    """Whether weights are never predicted from moments, so that loading them reads nothing of an optimizer."""
 
 
 def intent(run: Any, step: Any, metrics: Any, tags: Any, meta: Any, parent: Any) -> Intent:

@@ -24,10 +24,24 @@ deltas is cut as early as one of dense deltas (low_bytes 0.367 of logical instea
 
 
 class Chain(NamedTuple):
-    """What it takes to decode a row: its frames, and their cost (1 = about decoding one full frame)."""
+    """What it takes to decode a chunk: the longest way down, by cost and by frames.
+
+    Beside it lie the moments that weights are predicted from. Who loads a whole state needs these anyway, so that it
+    decodes about as many frames for each chunk as the longest way has.
+    """
 
     cost: float
+    """1 is about decoding one full frame."""
     frames: int
+    work: int
+    """As a closure's reader counts it: all frames, each as often as another is based on it."""
+
+
+def on_top(cost: float, bases: Sequence[Chain]) -> Chain:
+    """The chain of a chunk whose own frame has this cost and these bases."""
+    longest = max((base.cost for base in bases), default=0.0)
+    frames = max((base.frames for base in bases), default=0)
+    return Chain(cost + longest, 1 + frames, 1 + sum(base.work for base in bases))
 
 
 class Known(NamedTuple):
@@ -42,16 +56,6 @@ class Known(NamedTuple):
 def frame_cost(frame_bytes: int, logical_bytes: int) -> float:
     """Cost of one frame in a chain, where a dense one costs 1: small frames cost less to read and to decode."""
     return min(1.0, COST_SLOPE * frame_bytes / max(1, logical_bytes))
-
-
-def chains(rows: Sequence[Row]) -> list[Chain]:
-    """The chain of every row, over all its bases."""
-    found: list[Chain] = []
-    for row in rows:
-        bases = [found[base] for base in row.bases]
-        cost = frame_cost(row.frame_bytes, row.logical_bytes) + sum(base.cost for base in bases)
-        found.append(Chain(cost, 1 + sum(base.frames for base in bases)))
-    return found
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,18 @@ class Parent:
         return {row.chunk_id: i for i, row in enumerate(self.rows)}
 
     @cached_property
-    def chains(self) -> list[Chain]:
-        """The chain of every row."""
-        return chains(self.rows)
+    def _chains(self) -> dict[int, Chain]:
+        return {}
+
+    def chain(self, row: int) -> Chain:
+        """The chain of a row."""
+        found = self._chains.get(row)
+        if found is None:
+            where = self.rows[row]
+            bases = [self.chain(base) for base in where.bases]
+            found = on_top(frame_cost(where.frame_bytes, where.logical_bytes), bases)
+            self._chains[row] = found
+        return found
 
     @cached_property
     def _tensors(self) -> dict[Path, tuple[TensorRow, ChunkColumns]]:

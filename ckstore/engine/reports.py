@@ -156,7 +156,7 @@ class LeafInfo(Report, frozen=True):
     """Bytes of its own frames; chunks shared with other leaves count for each."""
     n_chunks: int
     max_chain: int
-    """Most frames that one of its chunks is decoded from."""
+    """Most frames that one of its chunks is decoded from, one on top of the other."""
     codecs: dict[str, int]
     """Chunks by codec."""
 

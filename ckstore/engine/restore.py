@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 from blake3 import blake3
 
 from ckstore.engine import catalog
-from ckstore.engine.decode import Decoder, row_name
+from ckstore.engine.decode import Decoder, needed_rows, row_name
 from ckstore.engine.parent import load_closure, load_manifest
 from ckstore.engine.session import Session
 from ckstore.errors import CheckpointDeleted, CheckpointNotFound, CorruptError, IntegrityError, MissingObjectError
@@ -47,8 +47,9 @@ class Batch(NamedTuple):
 
     @property
     def cost(self) -> int:
-        """Memory that work on it holds: frames, two chunks of a chain, the chunk itself, and the codec's buffers."""
-        return min(self.held_bytes, BATCH_BYTES) + 4 * self.largest_bytes
+        """Memory that work on it holds: frames, the chunk itself, those of a chain that are needed at a time (two,
+        some six where weights are predicted from moments), and the codec's buffers."""
+        return min(self.held_bytes, BATCH_BYTES) + 8 * self.largest_bytes
 
 
 def reading(session: Session, entry: Entry, work: Callable[[Entry], _T]) -> _T:
@@ -156,28 +157,26 @@ def _tensor_targets(
 
 def _batches(targets: Sequence[Target], rows: Sequence[Row], limit: int) -> Iterator[Batch]:
     batch: list[Target] = []
-    chains, held, largest = _chain_bytes(rows), 0, 0
+    needed, held, largest = set[int](), 0, 0
     for target in targets:
         if not batch or batch[-1].row != target.row:
-            stored, logical = chains[target.row]
-            cost = stored + rows[target.row].logical_bytes
+            more = needed_rows(rows, [target.row], needed)
+            cost = _held_bytes(rows, target, more)
             if batch and held + cost > limit:
                 yield Batch(batch, held, largest)
                 batch, held, largest = [], 0, 0
-            held, largest = held + cost, max(largest, logical)
+                needed = more = needed_rows(rows, [target.row])
+                cost = _held_bytes(rows, target, more)
+            needed |= more
+            held, largest = held + cost, max([largest, *(rows[i].logical_bytes for i in more)])
         batch.append(target)
     if batch:
         yield Batch(batch, held, largest)
 
 
-def _chain_bytes(rows: Sequence[Row]) -> list[tuple[int, int]]:
-    """For each row, of all frames that it is decoded from: their stored bytes, the logical bytes of the largest."""
-    found: list[tuple[int, int]] = []
-    for row in rows:
-        below = [found[base] for base in row.bases]
-        stored = row.frame_bytes + sum(stored for stored, _ in below)
-        found.append((stored, max([row.logical_bytes, *(largest for _, largest in below)])))
-    return found
+def _held_bytes(rows: Sequence[Row], target: Target, more: Iterable[int]) -> int:
+    """What another target adds to a batch: frames that nothing else of it needs, and the chunk itself."""
+    return sum(rows[i].frame_bytes for i in more) + rows[target.row].logical_bytes
 
 
 def _fill(decoder: Decoder, row: Row, target: Target, verify: bool, keep: bool) -> None:

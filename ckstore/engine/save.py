@@ -8,10 +8,13 @@ from contextlib import suppress
 
 import msgspec
 
-from ckstore.engine import catalog, chunking
+from ckstore.codec.levels import Level
+from ckstore.engine import catalog, chunking, companions, nearest
 from ckstore.engine.closures import ClosureBuilder, holders
 from ckstore.engine.encode import Encoder, Outcome, job_bytes
+from ckstore.engine.hyper import Settings
 from ckstore.engine.labels import Intent
+from ckstore.engine.lookup import Lookup
 from ckstore.engine.parent import Parent
 from ckstore.engine.session import Session
 from ckstore.errors import UNREADABLE, StorageError, UsageError
@@ -40,25 +43,30 @@ from ckstore.tensor import TensorView
 StateRow = NodeRow | ValueRow | TensorView
 
 
-def save(session: Session, state: Sequence[StateRow], intent: Intent) -> Entry:
+def save(session: Session, state: Sequence[StateRow], intent: Intent, level: Level = Level.BALANCED) -> Entry:
     """Save a flattened state as a new checkpoint. DURABLE when it returns; on any error nothing was published.
+
+    level: how hard the codec tries.
 
     Raises UsageError, ConflictError (a tag is taken), CorruptError, StorageError.
     """
     with session.uninterrupted() as mine:
-        return until_not_expired(lambda: _attempt(mine, state, intent))
+        return until_not_expired(lambda: _attempt(mine, state, intent, level))
 
 
-def _attempt(session: Session, state: Sequence[StateRow], intent: Intent) -> Entry:
+def _attempt(session: Session, state: Sequence[StateRow], intent: Intent, level: Level) -> Entry:
     with session.repo.writer() as writer:
         catalog.check_free(session.repo, writer.root, intent.tags)
         step = _step(session, writer.root, intent)
         views = [row for row in state if isinstance(row, TensorView)]
-        base, parent = _parent(session, writer.root, intent)
+        base, parent = _parent(session, writer.root, intent, views)
         session.bases.keep_only(parent.row_of.__contains__)
-        encoder = Encoder(session, writer.root, parent, frozenset(session.repo.segments.live_packs(writer.root)))
-        settled = chunking.settled(views, parent, encoder.holds)
-        jobs = chunking.jobs(views, writer.root.chunk_elements, settled)
+        live_packs = frozenset(session.repo.segments.live_packs(writer.root))
+        lookup = Lookup(session.repo, writer.root, parent, live_packs)
+        encoder = Encoder(session, writer.root, parent, lookup, level)
+        settled = chunking.settled(views, parent, lookup.holds)
+        families = companions.find(views, Settings(state, parent))
+        jobs = chunking.jobs(views, families, writer.root.chunk_elements, settled, intent.weights_alone)
         builder, packs = ClosureBuilder(parent), writer.packs()
         columns = [_Columns() for _ in views]
         for outcomes in session.map(encoder.run, jobs, job_bytes):
@@ -78,15 +86,17 @@ def _attempt(session: Session, state: Sequence[StateRow], intent: Intent) -> Ent
     return saved
 
 
-def _parent(session: Session, root: Root, intent: Intent) -> tuple[Entry | None, Parent]:
+def _parent(session: Session, root: Root, intent: Intent, views: Sequence[TensorView]) -> tuple[Entry | None, Parent]:
     if intent.parent is None:
         return None, Parent()
     if intent.parent != "auto":
         entry = catalog.resolve(session.repo, root, intent.parent)
         return entry, session.parent(entry)
     newest = next((entry for entry in catalog.readable(session.repo, root) if entry.run == intent.run), None)
+    if newest is None:
+        return nearest.find(session, root, views) or (None, Parent())
     try:
-        return newest, session.parent(newest) if newest else Parent()
+        return newest, session.parent(newest)
     except UNREADABLE:
         return None, Parent()  # damage to an old checkpoint must not stop the training: this one stands alone
 

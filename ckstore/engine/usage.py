@@ -107,13 +107,15 @@ def leaves(session: Session, entry: Entry) -> list[LeafInfo]:
     """Every tensor and plain value of a checkpoint, in tree order."""
     repo = session.repo
     whole = load_parent(repo, entry)
-    rows, frames = whole.rows, [chain.frames for chain in whole.chains]
+    rows = whole.rows
     codecs = _Codecs(repo)
     found: list[LeafInfo] = []
     for row, columns in whole.table:
         if isinstance(row, TensorRow):
             mine = [whole.row_of[columns.chunk_id(i)] for i in range(columns.n_chunks)]
-            found.append(_tensor_info(row, columns, [rows[i] for i in mine], [frames[i] for i in mine], codecs))
+            found.append(
+                _tensor_info(row, columns, [rows[i] for i in mine], [whole.chain(i).frames for i in mine], codecs)
+            )
         elif isinstance(row, ValueRow):
             found.append(LeafInfo(dotted(row.path), "value", "", [], len(row.data), len(row.data), 0, 0, {}))
     return found

@@ -26,9 +26,12 @@ import xxhash
 
 from ckstore.errors import FormatError, IntegrityError
 
-RAW, FILL, PLANES, DELTA_INT, DELTA_XOR, ROUND = 0, 1, 2, 3, 4, 5
-CODEC_NAMES = dict(enumerate(["raw", "fill", "planes", "delta_int", "delta_xor", "round"]))
+RAW, FILL, PLANES, DELTA_INT, DELTA_XOR, ROUND, PREDICTED = 0, 1, 2, 3, 4, 5, 6
+CODEC_NAMES = dict(enumerate(["raw", "fill", "planes", "delta_int", "delta_xor", "round", "predicted"]))
 ROLE_PREVIOUS, ROLE_MASTER = 1, 2
+ROLE_MOMENTUM, ROLE_MOMENTUM_BEFORE, ROLE_VARIANCE, ROLE_WEIGHTS, ROLE_WEIGHTS_BEFORE = 3, 4, 5, 6, 7
+"""At the same place of another tensor: now, or in the checkpoint that `previous` is of (before)."""
+COMPANIONS = frozenset(range(ROLE_MOMENTUM, ROLE_WEIGHTS_BEFORE + 1))
 
 MAGIC = b"CKF1"
 MAX_BASES = 4

@@ -5,7 +5,7 @@
 
 #define CK_E (W == 8 ? 6 : W == 16 ? 3 : W == 32 ? 2 : 1)
 #define CK_K_MAX (W - 2 - CK_E)
-/* Elements whose low bits fit into one 64-bit word behind 7 older bits; 64-bit elements take two words each. */
+/* Elements whose low bits, CK_K_MAX of each, fit into a 64-bit word behind 7 older bits; one of 64 bits takes two words. */
 #define CK_GROUP (W == 8 ? 8 : W == 16 ? 4 : W == 32 ? 2 : 1)
 
 typedef struct {
@@ -48,25 +48,50 @@ CK_INLINE void CK_WFN(classify)(const uint8_t *CK_RESTRICT src, const uint8_t *C
     }
 }
 
-CK_INLINE uint8_t *CK_WFN(pack)(const CK_WFN(delta_rows) *rows, size_t count, uint8_t *out, uint64_t *acc,
+#if W > 8 /* else there are no low bits */
+/* `group` elements have at most CK_PUT_MOST low bits together, or are one of 64 bits. */
+CK_INLINE uint8_t *CK_WFN(pack)(const CK_WFN(delta_rows) *rows, size_t count, size_t group, uint8_t *out, uint64_t *acc,
                                 unsigned *fill) {
-    for (size_t j = 0; j < count; j += CK_GROUP) {
-#if W == 64
-        unsigned k = rows->k[j], first = k < 32 ? k : 32;
-        out = ck_put(out, acc, fill, rows->low[j] & (((uint64_t)1 << first) - 1), first);
-        out = ck_put(out, acc, fill, rows->low[j] >> first, k - first);
-#else
+    for (size_t j = 0; j < count; j += group) {
         uint64_t word = 0;
         unsigned width = 0;
-        for (size_t g = 0; g < CK_GROUP; g++) {
+        for (size_t g = 0; g < group; g++) {
             word |= (uint64_t)rows->low[j + g] << width;
             width += rows->k[j + g];
         }
+        if (W == 64 && group == 1) {
+            unsigned first = width < 32 ? width : 32;
+            out = ck_put(out, acc, fill, word & (((uint64_t)1 << first) - 1), first);
+            word >>= first;
+            width -= first;
+        }
         out = ck_put(out, acc, fill, word, width);
-#endif
     }
     return out;
 }
+
+/* The most low bits that an element of the block has. */
+CK_INLINE unsigned CK_WFN(most_low)(const CK_WFN(delta_rows) *rows) {
+    uint8_t most = 0;
+    for (size_t j = 0; j < CK_BLOCK; j++) most = rows->k[j] > most ? rows->k[j] : most;
+    return most;
+}
+
+/* pack with the largest group that fits. */
+CK_INLINE uint8_t *CK_WFN(pack_block)(const CK_WFN(delta_rows) *rows, size_t count, uint8_t *out, uint64_t *acc,
+                                      unsigned *fill) {
+    unsigned most = CK_WFN(most_low)(rows);
+    if (most == 0) return out;
+    if (most <= CK_PUT_MOST / (2 * CK_GROUP)) return CK_WFN(pack)(rows, count, 2 * CK_GROUP, out, acc, fill);
+#if defined(CK_LANE_SHIFTS) && W == 16
+    if (most <= CK_PUT_MOST / CK_GROUP) return CK_VFN(pack_words_16)(rows->low, rows->k, CK_BLOCK, out, acc, fill);
+#elif defined(CK_LANE_SHIFTS) && W == 32
+    if (most <= CK_PUT_MOST / CK_GROUP) return CK_VFN(pack_words_32)(rows->low, rows->k, CK_BLOCK, out, acc, fill);
+#endif
+    if (most <= CK_PUT_MOST / CK_GROUP || W == 64) return CK_WFN(pack)(rows, count, CK_GROUP, out, acc, fill);
+    return CK_WFN(pack)(rows, count, (CK_GROUP + 1) / 2, out, acc, fill);
+}
+#endif
 
 CK_FN size_t CK_WFN(delta_split)(const uint8_t *CK_RESTRICT src, const uint8_t *CK_RESTRICT base, size_t n,
                                  int is_float, uint8_t *CK_RESTRICT symbols, uint8_t *CK_RESTRICT bits) {
@@ -82,7 +107,9 @@ CK_FN size_t CK_WFN(delta_split)(const uint8_t *CK_RESTRICT src, const uint8_t *
             memset(&rows, 0, sizeof rows);
             CK_WFN(classify)(src + at, base + at, count, is_float, symbols + i, &rows);
         }
-        if (W > 8) out = CK_WFN(pack)(&rows, count, out, &acc, &fill);
+#if W > 8
+        out = CK_WFN(pack_block)(&rows, count, out, &acc, &fill);
+#endif
     }
     if (fill) *out++ = (uint8_t)acc;
     return (size_t)(out - bits);
@@ -101,16 +128,18 @@ CK_INLINE size_t CK_WFN(lengths)(const uint8_t *symbols, size_t count, CK_WFN(de
     return most > CK_K_MAX ? CK_FAILED : total;
 }
 
-/* Fills rows->low with the low bits that begin at bit `pos` of `bits`; may read 16 bytes past the last of them. */
-CK_INLINE void CK_WFN(fetch)(const uint8_t *bits, size_t pos, size_t count, CK_WFN(delta_rows) *rows) {
-    for (size_t j = 0; j < count; j += CK_GROUP) {
+#if W > 8
+/* Fills rows->low with the low bits that begin at bit `pos` of `bits`; may read 16 bytes past the last of them.
+ * `group` is as in pack. */
+CK_INLINE void CK_WFN(fetch)(const uint8_t *bits, size_t pos, size_t count, size_t group, CK_WFN(delta_rows) *rows) {
+    for (size_t j = 0; j < count; j += group) {
         CK_LOAD(uint64_t, word, bits + (pos >> 3));
         unsigned shift = (unsigned)pos & 7;
         word >>= shift;
 #if W == 64
         word |= (uint64_t)bits[(pos >> 3) + 8] << 1 << (63 - shift);
 #endif
-        for (size_t g = 0; g < CK_GROUP; g++) {
+        for (size_t g = 0; g < group; g++) {
             unsigned k = rows->k[j + g];
             rows->low[j + g] = (U)(word & (((uint64_t)1 << k) - 1));
             word >>= k;
@@ -118,6 +147,28 @@ CK_INLINE void CK_WFN(fetch)(const uint8_t *bits, size_t pos, size_t count, CK_W
         }
     }
 }
+
+/* fetch with the largest group that fits, from a copy where it would read past the n_bits bytes of `bits`; the low bits
+ * themselves are all there. */
+CK_INLINE void CK_WFN(fetch_block)(const uint8_t *bits, size_t n_bits, size_t pos, size_t count, CK_WFN(delta_rows) *rows) {
+    uint8_t tail[CK_BLOCK * sizeof(U) + 32];
+    size_t first = pos >> 3;
+    unsigned most = CK_WFN(most_low)(rows);
+    if (most == 0) {
+        memset(rows->low, 0, sizeof rows->low);
+        return;
+    }
+    if (n_bits - first < sizeof tail) {
+        memset(tail, 0, sizeof tail);
+        memcpy(tail, bits + first, n_bits - first);
+        bits = tail;
+        pos &= 7;
+    }
+    if (most <= CK_PUT_MOST / (2 * CK_GROUP)) CK_WFN(fetch)(bits, pos, count, 2 * CK_GROUP, rows);
+    else if (most <= CK_PUT_MOST / CK_GROUP || W == 64) CK_WFN(fetch)(bits, pos, count, CK_GROUP, rows);
+    else CK_WFN(fetch)(bits, pos, count, (CK_GROUP + 1) / 2, rows);
+}
+#endif
 
 CK_INLINE void CK_WFN(rebuild)(const uint8_t *CK_RESTRICT symbols, const uint8_t *CK_RESTRICT base, size_t count,
                                int is_float, const CK_WFN(delta_rows) *CK_RESTRICT rows, uint8_t *CK_RESTRICT dst) {
@@ -135,20 +186,15 @@ CK_INLINE void CK_WFN(rebuild)(const uint8_t *CK_RESTRICT symbols, const uint8_t
 CK_FN size_t CK_WFN(delta_merge)(const uint8_t *CK_RESTRICT symbols, const uint8_t *CK_RESTRICT bits, size_t n_bits,
                                  const uint8_t *CK_RESTRICT base, size_t n, int is_float, uint8_t *CK_RESTRICT dst) {
     CK_WFN(delta_rows) rows;
-    uint8_t tail[CK_BLOCK * sizeof(U) + 32];
     size_t pos = 0;
     for (size_t i = 0; i < n; i += CK_BLOCK) {
         size_t at = i * sizeof(U), count = n - i < CK_BLOCK ? n - i : CK_BLOCK;
-        if (count < CK_BLOCK) memset(&rows, 0, sizeof rows);
-        size_t need = CK_WFN(lengths)(symbols + i, count, &rows), first = pos >> 3;
+        if (count < CK_BLOCK || W == 8) memset(&rows, 0, sizeof rows);
+        size_t need = CK_WFN(lengths)(symbols + i, count, &rows);
         if (need == CK_FAILED || (pos + need + 7) >> 3 > n_bits) return CK_FAILED;
-        if (n_bits - first >= sizeof tail) {
-            CK_WFN(fetch)(bits, pos, count, &rows);
-        } else {
-            memset(tail, 0, sizeof tail);
-            memcpy(tail, bits + first, n_bits - first);
-            CK_WFN(fetch)(tail, pos & 7, count, &rows);
-        }
+#if W > 8
+        CK_WFN(fetch_block)(bits, n_bits, pos, count, &rows);
+#endif
         CK_WFN(rebuild)(symbols + i, base + at, count, is_float, &rows, dst + at);
         pos += need;
     }
@@ -158,4 +204,3 @@ CK_FN size_t CK_WFN(delta_merge)(const uint8_t *CK_RESTRICT symbols, const uint8
 
 #undef CK_E
 #undef CK_K_MAX
-#undef CK_GROUP

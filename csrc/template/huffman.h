@@ -6,72 +6,81 @@
  *
  * The symbols of a node at depth d lie in row d % 2 of the work memory, at its offset in the block; its children lie in
  * the other row at the same place. So no more than two rows are ever needed. */
+#include "lookup.h"
 #include "parting.h"
 
 #define CK_ROW (CK_HUFFMAN_BLOCK + 64u) /* merges may read 64 bytes behind what they need */
 
+#include "counting.h"
+
 /* The walk through the tree of one block. */
 typedef struct CK_VFN(walk) {
     ck_code code;
-    uint32_t before[257];   /* occurrences of all leaves before this one */
     uint8_t *row[2];
-    uint8_t *out;
+    uint8_t *out, *limit;
     const uint8_t *in, *end;
 } CK_VFN(walk);
 
-CK_FN void CK_VFN(part_node)(CK_VFN(walk) *w, unsigned depth, unsigned first, unsigned end, size_t at) {
+/* Writes the node of the n symbols at `at` and all below it. Returns 0 if it does not fit. */
+CK_FN int CK_VFN(part_node)(CK_VFN(walk) *w, unsigned depth, unsigned first, unsigned end, size_t at, size_t n) {
     unsigned middle = ck_huffman_split(&w->code, first, end, depth);
-    size_t n = w->before[end] - w->before[first], n_left = w->before[middle] - w->before[first];
-    uint8_t *below = w->row[(depth + 1) & 1] + at;
-    CK_VFN(part)(w->row[depth & 1] + at, n, (uint8_t)middle, w->out, middle - first > 1 ? below : NULL, n_left,
-                 end - middle > 1 ? below + n_left : NULL);
+    uint8_t *bitmap = w->out, *below = w->row[(depth + 1) & 1] + at;
+    const uint8_t *here = w->row[depth & 1] + at;
+    int deep_left = middle - first > 1, deep_right = end - middle > 1;
+    if ((size_t)(w->limit - bitmap) < (n + 7) / 8) return 0;
     w->out += (n + 7) / 8;
-    if (middle - first > 1) CK_VFN(part_node)(w, depth + 1, first, middle, at);
-    if (end - middle > 1) CK_VFN(part_node)(w, depth + 1, middle, end, at + n_left);
+    size_t n_left = n - CK_VFN(mark)(here, n, (uint8_t)middle, bitmap);
+    if (deep_left || deep_right)
+        CK_VFN(part)(here, n, bitmap, deep_left ? below : NULL, n_left, deep_right ? below + n_left : NULL);
+    if (deep_left && !CK_VFN(part_node)(w, depth + 1, first, middle, at, n_left)) return 0;
+    return !deep_right || CK_VFN(part_node)(w, depth + 1, middle, end, at + n_left, n - n_left);
+}
+
+/* Writes the head of a coded block and its tree. Returns the bytes, or 0 if they would be more than n. */
+CK_FN size_t CK_VFN(encode_tree)(const uint8_t *src, size_t n, const uint8_t *lengths, uint8_t *out, uint8_t *work) {
+    CK_VFN(walk) w;
+    uint8_t head[3 + CK_HUFFMAN_LENGTHS];
+    unsigned first = 0, last = 255;
+    while (!lengths[first]) first++;
+    while (!lengths[last]) last--;
+    head[0] = CK_HUFFMAN_CODED;
+    head[1] = (uint8_t)first;
+    head[2] = (uint8_t)last;
+    size_t n_head = 3 + ck_huffman_put_lengths(lengths, first, last, head + 3);
+    if (n_head >= n) return 0;
+    memcpy(out, head, n_head);
+    w.out = out + n_head;
+    w.limit = out + n;
+    w.row[0] = work;
+    w.row[1] = work + CK_ROW;
+    ck_huffman_code(lengths, &w.code);
+    CK_VFN(translate)(src, n, w.code.leaf, w.row[0]);
+    return CK_VFN(part_node)(&w, 0, 0, w.code.n, 0, n) ? (size_t)(w.out - out) : 0;
 }
 
 /* Returns the bytes of the block; it is stored raw where coding does not gain. */
-CK_FN size_t CK_VFN(encode_block)(const uint8_t *src, size_t n, uint8_t *out, uint8_t *work) {
-    CK_VFN(walk) w;
+CK_FN size_t CK_VFN(encode_block)(const uint8_t *src, size_t n, size_t step, uint8_t *out, uint8_t *work) {
     uint32_t counts[256];
     uint8_t lengths[256];
-    CK_VFN(histogram)(src, n, 1, counts);
-    unsigned n_leaves = ck_huffman_lengths(counts, lengths), first = 0, last = 255;
-    if (n_leaves < 2) {
+    size_t bits = 0, counted = 0, used = 0;
+    CK_VFN(estimate)(src, n, step, counts, work);
+    if (ck_huffman_lengths(counts, lengths) < 2) {
         out[0] = CK_HUFFMAN_CONSTANT;
         out[1] = src[0];
         return 2;
     }
-    size_t bits = 0;
-    for (unsigned s = 0; s < 256; s++) bits += (size_t)counts[s] * lengths[s];
-    while (!lengths[first]) first++;
-    while (!lengths[last]) last--;
-    uint8_t head[CK_HUFFMAN_LENGTHS];
-    size_t n_head = ck_huffman_put_lengths(lengths, first, last, head);
-    if (3 + n_head + bits / 8 + n_leaves >= n) {
-        out[0] = CK_HUFFMAN_RAW;
-        memcpy(out + 1, src, n);
-        return n + 1;
-    }
-    out[0] = CK_HUFFMAN_CODED;
-    out[1] = (uint8_t)first;
-    out[2] = (uint8_t)last;
-    memcpy(out + 3, head, n_head);
-    w.out = out + 3 + n_head;
-    ck_huffman_code(lengths, &w.code);
-    w.before[0] = 0;
-    for (unsigned i = 0; i < n_leaves; i++) w.before[i + 1] = w.before[i] + counts[w.code.symbol[i]];
-    w.row[0] = work;
-    w.row[1] = work + CK_ROW;
-    CK_VFN(translate)(src, n, w.code.leaf, w.row[0]);
-    CK_VFN(part_node)(&w, 0, 0, n_leaves, 0);
-    return (size_t)(w.out - out);
+    for (unsigned s = 0; s < 256; s++) bits += (size_t)counts[s] * lengths[s], counted += counts[s];
+    if (bits < 8 * counted) used = CK_VFN(encode_tree)(src, n, lengths, out, work);
+    if (used) return used;
+    out[0] = CK_HUFFMAN_RAW;
+    memcpy(out + 1, src, n);
+    return n + 1;
 }
 
-CK_FN size_t CK_VFN(huffman_encode)(const uint8_t *src, size_t n, uint8_t *out, uint8_t *work) {
+CK_FN size_t CK_VFN(huffman_encode)(const uint8_t *src, size_t n, size_t step, uint8_t *out, uint8_t *work) {
     uint8_t *to = out;
     for (size_t i = 0; i < n; i += CK_HUFFMAN_BLOCK)
-        to += CK_VFN(encode_block)(src + i, n - i < CK_HUFFMAN_BLOCK ? n - i : CK_HUFFMAN_BLOCK, to, work);
+        to += CK_VFN(encode_block)(src + i, n - i < CK_HUFFMAN_BLOCK ? n - i : CK_HUFFMAN_BLOCK, step, to, work);
     return (size_t)(to - out);
 }
 

@@ -1,13 +1,16 @@
 /* One whole variant: included once by each ck_<isa>.c, which defines CK_ISA (its name) and CK_TARGET (the attribute). */
+#include "ck_float.h"
 #include "ck_huffman.h"
 #include "ck_kernels.h"
+#include "ck_origin.h"
 
 #define CK_FN static CK_TARGET
 #define CK_BLOCK 256
 #define CK_VFN(name) CK_JOIN(CK_JOIN(ck_, name), CK_JOIN(_, CK_ISA))
 #define CK_WFN(name) CK_JOIN(CK_VFN(name), CK_JOIN(_, W))
 
-/* Appends `width` bits to the stream at `out`; at most 7 + width <= 64. Writes 8 bytes, advances by the whole ones. */
+/* Appends `width` bits, at most CK_PUT_MOST, to the stream at `out`. Writes 8 bytes, advances by the whole ones. */
+#define CK_PUT_MOST 56u
 CK_INLINE uint8_t *ck_put(uint8_t *out, uint64_t *acc, unsigned *fill, uint64_t word, unsigned width) {
     uint64_t all = *acc | word << *fill;
     unsigned total = *fill + width;
@@ -16,6 +19,8 @@ CK_INLINE uint8_t *ck_put(uint8_t *out, uint64_t *acc, unsigned *fill, uint64_t 
     *fill = total & 7;
     return out + (total >> 3);
 }
+
+CK_INLINE int ck_clamp(int x, int least, int most) { return x < least ? least : x > most ? most : x; }
 
 /* Bits set in a byte; the builtin would call a library where the machine has no instruction for it. */
 CK_INLINE size_t ck_ones(unsigned byte) {
@@ -28,6 +33,14 @@ CK_INLINE unsigned ck_gather(const uint8_t *flags) {
     CK_LOAD(uint64_t, word, flags);
     return (unsigned)(word * 0x0102040810204080u >> 56);
 }
+
+#include "words.h"
+
+/* What a block adds to the tallies of recentred_origin. */
+typedef struct {
+    uint16_t at[CK_BLOCK], exponent[CK_BLOCK];
+    uint8_t low[CK_BLOCK], symbol[CK_BLOCK];
+} CK_VFN(tally_rows);
 
 #define W 8
 #define U uint8_t
@@ -42,7 +55,10 @@ CK_INLINE unsigned ck_gather(const uint8_t *flags) {
 #define U uint64_t
 #include "widths.h"
 
+#include "predict.h"
 #include "round.h"
 #include "scan.h"
 #include "huffman.h"
+#include "palette.h"
+#include "gaps.h"
 #include "table.h"

@@ -13,6 +13,7 @@ import torch
 
 from bench import states
 from bench.peers import PEERS
+from bench.workloads import ON_REQUEST, WORKLOADS
 from bench.workloads.common import Checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,8 +43,11 @@ def test_the_storage_benchmark_gives_back_every_checkpoint_and_names_its_machine
     assert len(shares) == 6
     assert shares["low_bytes", "ckstore"] < 0.6 < shares["low_bytes", "1 MiB dedup"], "deltas see what blocks cannot"
     assert shares["lora", "ckstore"] < shares["lora", "1 MiB dedup"]
+    floors = {workload: floor["share"] for workload, floor in found["floors"].items()}
+    assert all(0.25 < floors[workload] < share for (workload, _), share in shares.items())
     assert {"ckstore", "torch", "zipnn", "restic"} <= set(found["about"]["versions"])
     assert "mostly noise" in printed
+    assert "above the floor" in printed
 
 
 def test_the_codec_benchmark_is_byte_exact_and_counts_all_bytes(tmp_path: Path) -> None:
@@ -52,6 +56,25 @@ def test_the_codec_benchmark_is_byte_exact_and_counts_all_bytes(tmp_path: Path) 
     rows = _only_json(tmp_path)["rows"]
     assert {row["codec"] for row in rows} == {"planes+zstd-1", "ckstore"}
     assert all(row["exact"] and 0 < row["share"] < 1 and row["decode"] > 0 for row in rows)
+
+
+def test_the_codec_benchmark_keeps_whole_adam_states_in_a_store(tmp_path: Path) -> None:
+    chosen = ("--codec", "ZipNN", "--codec", "ckstore", "--kind", "(w, m, v)")
+    if PEERS["ZipNN"].missing():
+        pytest.skip("ZipNN is not installed")
+    _bench("codec", "--small", "--rounds", "1", *chosen, "--out", str(tmp_path))
+    rows = {(row["kind"][-1], row["codec"]): row for row in _only_json(tmp_path)["rows"]}
+    assert {codec for _, codec in rows} == {"ZipNN", "ckstore", "ckstore, in a store"}
+    assert all(row["exact"] for row in rows.values())
+    assert all(rows["1", name]["share"] < rows["0", name]["share"] < 1 for name in ("ZipNN", "ckstore, in a store"))
+    assert abs(rows["1", "ZipNN"]["n_bytes"] / rows["1", "ckstore, in a store"]["n_bytes"] - 1) < 0.001
+
+
+def test_the_large_state_is_measured_only_where_it_is_named(tmp_path: Path) -> None:
+    assert ON_REQUEST.keys() & WORKLOADS.keys() == set()
+    for name in ON_REQUEST:
+        _bench("storage", "--small", "--workload", name, "--peer", "ckstore", "--out", str(tmp_path))
+        assert [cell["workload"] for cell in _only_json(tmp_path)["cells"]] == [name]
 
 
 def test_a_state_that_differs_in_one_bit_is_not_called_exact() -> None:

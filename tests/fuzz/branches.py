@@ -18,13 +18,15 @@ from tests.fuzz import native
 
 DECODERS = re.compile(
     r"ck_(?P<stem>huffman_get_lengths|huffman_code|huffman_split|huffman_decode|decode_block|merge_node|ones|join"
-    r"|join_rest|shuffled|delta_merge|lengths|fetch|rebuild|sparse_merge|spread|merge|merge_block)"
+    r"|join_rest|bits_at|shuffled|palette_decode|put_escapes|gap_merge|delta_merge|lengths|fetch|fetch_block|most_low"
+    r"|rebuild|sparse_merge|spread|merge|merge_block|recentred_merge|recentred_lengths|recentred_rebuild|predict"
+    r"|predictable|predict_blocks|linear|adam|second|mask|widen|widen_as|narrow_single|narrow_as)"
     r"(_(?P<variant>scalar|avx2|avx512))?(?P<width>_\d+)?"
 )
 """The functions that stored bytes go through."""
 
 # Inlined, a function would have counts for each of its callers; the compiler's own headers spell it otherwise.
-_FLAGS = ["-std=c11", "-O0", "-w", "-ffp-contract=off", "--coverage", "-Dalways_inline=noinline"]
+_FLAGS = ["-std=c11", "-O0", "-w", "-ffp-contract=off", "-fno-math-errno", "--coverage", "-Dalways_inline=noinline"]
 
 
 class Branch(NamedTuple):

@@ -13,6 +13,7 @@ import msgspec
 import xxhash
 from blake3 import blake3
 
+from ckstore.codec import delta, planes, predict
 from ckstore.codec.chunk import decode_into
 from ckstore.errors import CkError
 from ckstore.format import envelope, frame, names, pack
@@ -120,16 +121,17 @@ def frames(small: Small) -> Target:
 
 
 def chunks(_: Small) -> Target:
-    """Payloads of every codec: codec, bases, whether they are wide, lengths of chunk and parameters, then these."""
+    """Payloads of every codec: codec, bases, two bits of length for each, bytes of chunk and parameters, then these."""
     head = struct.Struct("<BBBHB")
 
     def run(data: bytes) -> object:
         if len(data) < head.size:
             return None
-        codec, n_bases, times, n_logical, n_params = head.unpack(data[: head.size])
+        codec, n_bases, wide, n_logical, n_params = head.unpack(data[: head.size])
         rest = data[head.size :]
-        base = bytes(i * 7 % 256 for i in range(256)) * (n_logical * max(1, times % 3) // 256 + 1)
-        bases = [memoryview(base[: n_logical * max(1, times % 3)])] * (n_bases % 5)
+        base = memoryview(bytes(i * 7 % 256 for i in range(256)) * (n_logical // 128 + 1))
+        halves = (2, 2, 4, 1)
+        bases = [base[: n_logical * halves[wide >> 2 * i & 3] // 2] for i in range(n_bases % 5)]
         out = bytearray(n_logical)
         return decode_into(codec % 16, rest[:n_params], memoryview(rest[n_params:]), bases, memoryview(out))
 
@@ -138,11 +140,34 @@ def chunks(_: Small) -> Target:
         if (case / "case.json").exists():
             about, raw = json.loads((case / "case.json").read_text()), (case / "raw.bin").read_bytes()
             params, payload = bytes.fromhex(about["params"]), (case / "payload.bin").read_bytes()
-            wide = 2 if about["codec"] == frame.ROUND else 1
+            sizes = [len((case / f"base{i}.bin").read_bytes()) for i in range(about["n_bases"])]
+            wide = sum({1: 1, 2: 2, 0.5: 3}[size / len(raw)] << 2 * i for i, size in enumerate(sizes))
             if len(raw) < MOST_LOGICAL_BYTES and len(payload) < 8000:
                 lengths = head.pack(about["codec"], about["n_bases"], wide, len(raw), len(params))
                 seeds.append(lengths + params + payload)
     return Target(run, seeds)
+
+
+def parameters(_: Small) -> Target:
+    """Parameters of codecs, which the first byte chooses: what is read must be written so that it reads the same."""
+    codecs: tuple[tuple[Callable[[bytes], Any], Callable[[Any], bytes]], ...] = (
+        (planes.parse_params, planes.pack_params),
+        (delta.parse_params, lambda found: delta.pack_params(*found)),
+        (predict.parse_params, lambda found: predict.pack_params(*found)),
+    )
+
+    def run(data: bytes) -> object:
+        if not data:
+            return None
+        parse, write = codecs[data[0] % len(codecs)]
+        found = parse(data[1:])
+        assert repr(parse(write(found))) == repr(found)
+        return found
+
+    which = {frame.PLANES: 0, frame.DELTA_XOR: 0, frame.DELTA_INT: 1, frame.PREDICTED: 2}
+    cases = [json.loads(path.read_text()) for path in sorted(GOLDEN.glob("*/case.json"))]
+    made = {bytes([which[c["codec"]]]) + bytes.fromhex(c["params"]) for c in cases if c["codec"] in which}
+    return Target(run, sorted(made))
 
 
 def pack_tables(small: Small) -> Target:

@@ -1,134 +1,10 @@
 /* One input for the C decoders: its bytes choose lengths and widths, the rest is stored data. Every variant that runs here
  * must say the same of it and give the same bytes. Buffers are as large as they must be and no larger, so that
  * AddressSanitizer sees the first byte read or written outside. The environment's CK_TARGET names the target. */
-#include <stdio.h>
-#include <stdlib.h>
+#include "input.h"
+#include "streams.h"
 
-#include "ck_cpu.h"
-#include "ck_huffman.h"
-
-typedef struct input {
-    const uint8_t *data;
-    size_t n;
-} input;
-
-static uint8_t *room(size_t n) {
-    uint8_t *p = malloc(n ? n : 1);
-    if (!p) abort();
-    memset(p, 0xa5, n);
-    return p;
-}
-
-static uint8_t *copy(const uint8_t *data, size_t n) {
-    uint8_t *p = room(n);
-    memcpy(p, data, n);
-    return p;
-}
-
-static void need(int ok, const char *what) {
-    if (ok) return;
-    fprintf(stderr, "variants differ, or a round trip does: %s\n", what);
-    abort();
-}
-
-static uint8_t take(input *in) {
-    if (!in->n) return 0;
-    in->n--;
-    return *in->data++;
-}
-
-/* The next n bytes; zeros where the input has ended. */
-static uint8_t *take_bytes(input *in, size_t n) {
-    size_t there = n < in->n ? n : in->n;
-    uint8_t *p = room(n);
-    memset(p, 0, n);
-    memcpy(p, in->data, there);
-    in->data += there;
-    in->n -= there;
-    return p;
-}
-
-static unsigned take_width(input *in) { return 1u << (take(in) & 3); }
-
-static size_t take_count(input *in) {
-    size_t n = take(in);
-    return n | (size_t)(take(in) & 3) << 8;
-}
-
-/* What one variant made of the input: its answer, and the output if it is defined. */
-typedef struct outcome {
-    size_t answer;
-    uint8_t *out;
-    size_t n_out;
-} outcome;
-
-typedef outcome (*decoder)(const ck_kernels *, input);
-
-static outcome huffman_decode(const ck_kernels *k, input in) {
-    size_t n = (size_t)take(&in) << 8 | take(&in); /* up to two blocks */
-    uint8_t *stored = copy(in.data, in.n), *out = room(n), *work = room(CK_HUFFMAN_WORK);
-    outcome found = {n && in.n ? k->huffman_decode(stored, in.n, out, n, work) : 0, out, n};
-    free(stored);
-    free(work);
-    return found;
-}
-
-static outcome huffman_round_trip(const ck_kernels *k, input in) {
-    size_t n = in.n, blocks = (n + CK_HUFFMAN_BLOCK - 1) / CK_HUFFMAN_BLOCK;
-    uint8_t *src = copy(in.data, n), *coded = room(n + blocks), *back = room(n), *work = room(CK_HUFFMAN_WORK);
-    size_t used = n ? k->huffman_encode(src, n, coded, work) : 0;
-    uint8_t *exact = copy(coded, used);
-    need(!n || k->huffman_decode(exact, used, back, n, work) == used, "huffman: its own blocks are refused");
-    need(memcmp(src, back, n) == 0, "huffman: other bytes come back");
-    free(src);
-    free(exact);
-    free(back);
-    free(work);
-    return (outcome){used, coded, used};
-}
-
-static outcome huffman_lengths(const ck_kernels *k, input in) {
-    unsigned a = take(&in), b = take(&in), first = a < b ? a : b, last = a < b ? b : a;
-    uint8_t *stored = copy(in.data, in.n), lengths[256];
-    ck_code *code = (ck_code *)(void *)room(sizeof(ck_code));
-    size_t used = ck_huffman_get_lengths(stored, in.n, first, last, lengths);
-    if (used) used += (size_t)ck_huffman_code(lengths, code) << 16;
-    (void)k;
-    free(stored);
-    free(code);
-    return (outcome){used, room(0), 0};
-}
-
-static outcome delta_merge(const ck_kernels *k, input in) {
-    unsigned width = take_width(&in);
-    int is_float = take(&in) & 1;
-    size_t n = take_count(&in);
-    uint8_t *symbols = take_bytes(&in, n), *base = take_bytes(&in, n * width), *bits = copy(in.data, in.n);
-    uint8_t *out = room(n * width);
-    size_t answer = n ? k->delta_merge(symbols, bits, in.n, base, n, width, is_float, out) : 0;
-    free(symbols);
-    free(base);
-    free(bits);
-    return (outcome){answer, out, n * width};
-}
-
-static outcome delta_round_trip(const ck_kernels *k, input in) {
-    unsigned width = take_width(&in);
-    int is_float = take(&in) & 1;
-    size_t n = in.n / (2 * width), used = 0;
-    uint8_t *src = take_bytes(&in, n * width), *base = take_bytes(&in, n * width), *symbols = room(n);
-    uint8_t *bits = room(n * width + CK_BITS_SLACK), *back = room(n * width);
-    if (n) used = k->delta_split(src, base, n, width, is_float, symbols, bits);
-    uint8_t *exact = copy(bits, used);
-    need(!n || k->delta_merge(symbols, exact, used, base, n, width, is_float, back) == used, "delta: its own bits are refused");
-    need(memcmp(src, back, n * width) == 0, "delta: other elements come back");
-    free(src);
-    free(base);
-    free(bits);
-    free(exact);
-    free(back);
-    return (outcome){used, symbols, n};
-}
+#include "differences.h"
 
 static outcome sparse_merge(const ck_kernels *k, input in) {
     unsigned width = take_width(&in);
@@ -188,7 +64,12 @@ static outcome scan(const ck_kernels *k, input in) {
     size_t width = 1 + take(&in) % 40u, parts = 1 + take(&in) % 4u, n = in.n / (width * parts) * width;
     uint8_t *src = copy(in.data, n * parts), *out = room(parts * 256 * sizeof(uint32_t));
     size_t answer = n ? (size_t)k->is_constant(src, n * parts, width) : 1;
+    uint32_t found[4 * CK_PROFILE], *weights = (uint32_t *)(void *)room((n + 1) * sizeof(uint32_t));
+    for (size_t i = 0; i <= n; i++) weights[i] = (uint32_t)(i * i);
+    k->profile(src, n, parts, weights, found);
+    for (size_t p = 0; p < parts; p++) answer = answer * 31 + found[CK_PROFILE * p] + found[CK_PROFILE * p + CK_MODE];
     k->histogram(src, n, parts, (uint32_t *)(void *)out);
+    free(weights);
     free(src);
     return (outcome){answer, out, parts * 256 * sizeof(uint32_t)};
 }
@@ -201,6 +82,7 @@ static outcome other_widths(const ck_kernels *k, input in) {
     if (width == 1 || width == 2 || width == 4 || width == 8) width = 3;
     k->merge(planes, NULL, 8, width, 0, out);
     need(k->delta_merge(none, none, 0, none, 8, width, 0, out) == CK_FAILED, "delta_merge takes any width");
+    need(k->recentred_merge(none, none, 0, none, 8, width, 7, 0, out) == CK_FAILED, "recentred_merge takes any width");
     need(k->sparse_merge(none, none, 0, 8, width, 0, out) == CK_FAILED, "sparse_merge takes any width");
     for (size_t i = 0; i < 64; i++) need(out[i] == 0xa5, "something was written for a width that is none");
     return (outcome){width, out, 64};
@@ -213,8 +95,15 @@ static const struct {
     {"huffman_decode", huffman_decode},
     {"huffman_round_trip", huffman_round_trip},
     {"huffman_lengths", huffman_lengths},
+    {"palette_decode", palette_decode},
+    {"palette_round_trip", palette_round_trip},
+    {"gap_merge", gap_merge},
+    {"gap_round_trip", gap_round_trip},
     {"delta_merge", delta_merge},
     {"delta_round_trip", delta_round_trip},
+    {"recentred_merge", recentred_merge},
+    {"recentred_round_trip", recentred_round_trip},
+    {"predict", predict},
     {"sparse_merge", sparse_merge},
     {"sparse_round_trip", sparse_round_trip},
     {"merge", merge},

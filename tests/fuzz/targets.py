@@ -11,8 +11,9 @@ from tests.fuzz.formats import Target
 TARGETS: dict[str, Callable[[Small], Target]] = {
     made.__name__: made
     for made in (
-        formats.records, formats.objects, formats.frames, formats.chunks, formats.pack_tables, formats.closure_pages,
-        formats.manifest_pages, formats.segment_pages, wholes.plain_values, wholes.object_names, wholes.references,
-        wholes.lease_files, wholes.roots_of_a_store, wholes.manifests_of_a_store, wholes.closures_of_a_store,
+        formats.records, formats.objects, formats.frames, formats.chunks, formats.parameters, formats.pack_tables,
+        formats.closure_pages, formats.manifest_pages, formats.segment_pages, wholes.plain_values, wholes.object_names,
+        wholes.references, wholes.lease_files, wholes.roots_of_a_store, wholes.manifests_of_a_store,
+        wholes.closures_of_a_store,
     )
 }  # fmt: skip

@@ -52,19 +52,19 @@ def a_rebase_starts_from_no_chunk_of_other_bytes(small: Small) -> None:
     """Else it would get an id that it does not have."""
     rows, i = row_of_wrong_payload(small)
     with small.fs.damaged(*wrong_payload(small)):
-        assert isinstance(rebase.alone(Repository(small.fs), rows, i, "u1"), str)
+        assert isinstance(rebase.encoded_anew(Repository(small.fs), rows, i, "u1", []), str)
 
 
 def a_rebase_that_does_not_decode_is_not_published(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with every frame."""
     honest = rebase.encode
 
-    def lying(data: memoryview, dtype: str) -> object:
+    def lying(data: memoryview, dtype: str, *_: object) -> object:
         return honest(memoryview(bytes(reversed(bytes(data)))), dtype)
 
     rows, i = row_of_wrong_payload(small)
     monkeypatch.setattr(rebase, "encode", lying)
-    assert isinstance(rebase.alone(Repository(small.fs), rows, i, "u1"), str)
+    assert isinstance(rebase.encoded_anew(Repository(small.fs), rows, i, "u1", []), str)
 
 
 def repair_adopts_no_chunk_of_other_bytes(small: Small) -> None:

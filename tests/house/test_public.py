@@ -38,6 +38,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "meta": None,
         "parent": "auto",
         "allow_pickle": False,
+        "level": None,
     },
     "checkpoints": {"run": None},
     "checkpoint": {"ref": inspect.Parameter.empty},

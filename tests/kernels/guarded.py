@@ -49,6 +49,54 @@ def _huffman_blocks(rng: random.Random, n: int) -> bytes:
     return bytes(stored[: rng.choice((len(stored), rng.randrange(len(stored)) + 1))])
 
 
+def _recentred(rng: random.Random, n: int, at_end: bool) -> None:
+    """Hostile symbols, then honest ones; an origin and mantissa that suit the base, or do not."""
+    width, mantissa = rng.choice(((2, 7), (2, 10), (4, 23), (8, 52)))
+    origin = rng.choice((-32768, 0, 110, 1 << (8 * width - 2 - mantissa), 32767))
+    base, out = guarded(rng.randbytes(n * width), at_end), guarded(bytes(n * width), at_end)
+    symbols = bytes(rng.randrange(rng.choice((8, 248, 256))) for _ in range(n))
+    bits = guarded(rng.randbytes(rng.choice((0, n, n * width))), at_end)
+    kernels.delta_merge(guarded(symbols, at_end), bits, base, width, True, out, origin, mantissa)
+    coded, room = guarded(bytes(n), at_end), guarded(bytes(n * width + kernels.BITS_SLACK), at_end)
+    used = kernels.delta_split(out, base, width, True, coded, room, origin, mantissa)
+    stored = guarded(room[:used].tobytes(), at_end)
+    assert kernels.delta_merge(coded, stored, base, width, True, out, origin, mantissa)
+    work = np.empty(kernels.ORIGIN_WORK, np.uint8)
+    kernels.delta_origin(out, base, width, mantissa, np.zeros(n + 1, np.uint32), work)
+
+
+def _predicted(rng: random.Random, n: int, at_end: bool) -> None:
+    kind, n_bases, n_coefficients = rng.choice(((1, 1, 1), (1, 4, 4), (2, 3, 5), (2, 4, 5), (3, 3, 3)))
+    dtypes = [rng.randrange(3) for _ in range(n_bases)]
+    bases = [guarded(rng.randbytes(n * (2 if dtype else 4)), at_end) for dtype in dtypes]
+    coefficients = [rng.choice((0.0, 1.0, -1e-3, float("inf"))) for _ in range(n_coefficients)]
+    out_dtype, masked = rng.randrange(3), (kind, n_bases) in ((2, 4), (3, 3)) and rng.random() < 0.5
+    out = guarded(bytes(n * (2 if out_dtype else 4)), at_end)
+    kernels.predict(kind, bases, dtypes, coefficients, masked, out_dtype, out)
+
+
+def _work() -> Bytes:
+    return np.empty(kernels.HUFFMAN_WORK, np.uint8)
+
+
+def palettes_and_gaps(rng: random.Random, at_end: bool, data: Bytes) -> None:
+    """Palettes and gaps of `data`, whole and with something changed."""
+    n, room = len(data), guarded(bytes(len(data)), at_end)
+    used, out = kernels.palette_encode(data, room), guarded(bytes(len(data)), at_end)
+    stored = bytearray(room[:used])
+    if stored and rng.random() < 0.7:
+        stored[rng.randrange(used)] = rng.randrange(256)
+        stored = stored[: rng.randrange(used) + 1]
+    kernels.palette_decode(guarded(bytes(stored), at_end), out)
+    most = rng.randrange(n) + 1
+    gaps, values = guarded(bytes(4 * most), at_end), guarded(bytes(most), at_end)
+    count = max(0, kernels.gap_split(data, 9, gaps, values))
+    if rng.random() < 0.5 and count:
+        gaps[4 * rng.randrange(count) + rng.randrange(4)] = rng.randrange(256)
+    exact = guarded(gaps[: 4 * count].tobytes(), at_end), guarded(values[:count].tobytes(), at_end)
+    kernels.gap_merge(*exact, 9, out)
+
+
 def decode_anything(rng: random.Random, at_end: bool) -> None:
     """One hostile call of each decoder, and one honest call of each encoder."""
     width, n = rng.choice(WIDTHS), rng.choice((1, 2, 7, 8, 9, 63, 255, 256, 257, 511, 700))
@@ -58,6 +106,8 @@ def decode_anything(rng: random.Random, at_end: bool) -> None:
     symbols, room = guarded(bytes(n), at_end), guarded(bytes(n * width + kernels.BITS_SLACK), at_end)
     used = kernels.delta_split(out, base, width, True, symbols, room)
     assert kernels.delta_merge(symbols, guarded(room[:used].tobytes(), at_end), base, width, True, out)
+    _recentred(rng, n, at_end)
+    _predicted(rng, n, at_end)
     bitmap = guarded(rng.randbytes((n + 7) // 8), at_end)
     values = guarded(rng.randbytes(rng.randrange(n + 1) * width), at_end)
     kernels.sparse_merge(bitmap, values, width, 5, out)
@@ -68,8 +118,12 @@ def decode_anything(rng: random.Random, at_end: bool) -> None:
     kernels.huffman_decode(blocks, guarded(bytes(n), at_end), np.empty(kernels.HUFFMAN_WORK, np.uint8))
     room = guarded(bytes(kernels.huffman_bound(n)), at_end)
     kernels.huffman_encode(symbols, room, np.empty(kernels.HUFFMAN_WORK, np.uint8))
+    palettes_and_gaps(rng, at_end, guarded(bytes(min(rng.randrange(20), 9) for _ in range(n)), at_end))
+    long = guarded(rng.randbytes(8192 + n), at_end)  # so long that a code is made from a part of it
+    kernels.huffman_encode(long, np.empty(kernels.huffman_bound(len(long)), np.uint8), _work(), rng.choice((2, 4)))
     kernels.histogram(base, 1, np.empty((1, 256), np.uint32))
     kernels.is_constant(base, width)
+    kernels.profile(base, 1, np.zeros(len(base) + 1, np.uint32), np.empty((1, kernels.PROFILE), np.uint32))
 
 
 if __name__ == "__main__":

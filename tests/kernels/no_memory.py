@@ -39,11 +39,39 @@ def _huffman() -> bytes:
     return back.tobytes()
 
 
+def _palette() -> bytes:
+    coded, back = _room(2400), _room(2400)
+    used = kernels.palette_encode(ONE & 7, coded)
+    assert kernels.palette_decode(coded[:used], back)
+    return back.tobytes()
+
+
+def _gaps() -> bytes:
+    gaps, values, back = _room(9600), _room(2400), _room(2400)
+    count = kernels.gap_split(ONE, 0, gaps, values)
+    assert kernels.gap_merge(gaps[: 4 * count], values[:count], 0, back)
+    return back.tobytes()
+
+
 def _delta() -> bytes:
     symbols, bits, back = _room(600), _room(2400 + kernels.BITS_SLACK), _room(2400)
     used = kernels.delta_split(ONE, TWO, 4, True, symbols, bits)
     assert kernels.delta_merge(symbols, bits[:used], TWO, 4, True, back)
     return back.tobytes()
+
+
+def _recentred() -> bytes:
+    symbols, bits, back = _room(600), _room(2400 + kernels.BITS_SLACK), _room(2400)
+    origin, _ = kernels.delta_origin(ONE, TWO, 4, 23, np.zeros(601, np.uint32), _room(kernels.ORIGIN_WORK))
+    used = kernels.delta_split(ONE, TWO, 4, True, symbols, bits, origin, 23)
+    assert kernels.delta_merge(symbols, bits[:used], TWO, 4, True, back, origin, 23)
+    return back.tobytes()
+
+
+def _predict() -> bytes:
+    out = _room(1200)
+    kernels.predict(kernels.PREDICT_ADAM, [ONE, TWO, ONE, TWO], [0] * 4, [1.0, 0.5, 0.5, 1.0, 1e-8], True, 1, out)
+    return out.tobytes()
 
 
 def _planes() -> bytes:
@@ -64,6 +92,7 @@ def _scan() -> bytes:
     rounded, counts = _room(1200), np.zeros((4, 256), np.uint32)
     kernels.round_floats(ONE, 0, rounded)
     kernels.histogram(ONE, 4, counts)
+    kernels.profile(ONE, 4, np.arange(601, dtype=np.uint32), counts[:, : kernels.PROFILE].copy())
     assert not kernels.is_constant(ONE, 4)
     assert not kernels.equal(ONE, TWO)
     return rounded.tobytes() + counts.tobytes()
@@ -100,7 +129,8 @@ def _frame() -> bytes:
 
 
 WORK: dict[str, Callable[[], bytes]] = {
-    "huffman": _huffman, "delta": _delta, "planes": _planes, "sparse": _sparse, "scan": _scan, "frame": _frame,
+    "huffman": _huffman, "palette": _palette, "gaps": _gaps, "delta": _delta, "recentred": _recentred,
+    "predict": _predict, "planes": _planes, "sparse": _sparse, "scan": _scan, "frame": _frame,
     "chunk": _codec(False), "chunk with a base": _codec(True),
     **{case.name: _golden(case) for case in sorted(GOLDEN.iterdir()) if (case / "case.json").exists()},
 }  # fmt: skip

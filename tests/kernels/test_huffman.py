@@ -29,10 +29,10 @@ def _symbols(n: int, kind: str, seed: int = 0) -> Bytes:
 KINDS = ("noise", "two", "deep", "wide", "bell")
 
 
-def _encode(variant: str, data: Bytes, offset: int = 0) -> Bytes:
+def _encode(variant: str, data: Bytes, offset: int = 0, step: int = 1) -> Bytes:
     kernels.select(variant)
     room = at_offset(np.full(kernels.huffman_bound(len(data)), 0xAA, np.uint8), offset)
-    return room[: kernels.huffman_encode(data, room, np.full(kernels.HUFFMAN_WORK, 0x55, np.uint8))]
+    return room[: kernels.huffman_encode(data, room, np.full(kernels.HUFFMAN_WORK, 0x55, np.uint8), step)]
 
 
 def _decode(stored: Bytes | bytes, n: int, offset: int = 0) -> bytes | None:
@@ -68,6 +68,31 @@ def test_the_longest_codes_are_cut_and_the_size_stays_near_the_entropy(kernel_va
     assert stored[0] == 2
     assert len(stored) < -(shares * np.log2(shares)).sum() * len(data) / 8 * 1.01 + 40
     assert _decode(stored, len(data)) == data.tobytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_code_from_a_part_of_the_counts_costs_next_to_nothing_and_has_all_symbols(
+    kernel_variant: str, kind: str
+) -> None:
+    for n in (8191, 8192, BLOCK, BLOCK + 9000):
+        data = _symbols(n, kind)
+        data[np.array([70, n // 2, n - 1])] = (251, 252, 253)  # a sample shows none of them, or not all
+        for step in (2, 3, 4, 16, 64):
+            stored = _encode(kernel_variant, data, n % 64, step)
+            assert stored.tobytes() == _encode("scalar", data, 0, step).tobytes()
+            assert _decode(stored, n) == data.tobytes()
+            if step <= 4 and kind != "wide":
+                assert len(stored) <= len(_encode(kernel_variant, data)) * 1.01 + 20
+
+
+def test_a_sample_that_misleads_costs_bytes_but_never_truth(kernel_variant: str) -> None:
+    data = np.random.default_rng(3).integers(0, 256, BLOCK, np.uint8)
+    for step in (2, 4, 8):
+        for shown in (data % 2, np.zeros_like(data)):
+            mixed = np.where(np.arange(BLOCK) // 64 % step == 0, shown, data).astype(np.uint8)
+            stored = _encode(kernel_variant, mixed, 0, step)
+            assert len(stored) <= BLOCK + 1
+            assert _decode(stored, BLOCK) == mixed.tobytes()
 
 
 def test_blocks_are_raw_or_constant_where_that_is_less() -> None:
@@ -135,6 +160,9 @@ def test_memory_that_does_not_fit_is_refused() -> None:
         kernels.huffman_encode(bytes(100), bytearray(100), work)
     with pytest.raises(ValueError, match="HUFFMAN_WORK"):
         kernels.huffman_encode(bytes(100), bytearray(200), work[:-1])
+    for step in (0, 65):
+        with pytest.raises(ValueError, match="step"):
+            kernels.huffman_encode(bytes(100), bytearray(200), work, step)
     with pytest.raises(ValueError, match="HUFFMAN_WORK"):
         kernels.huffman_decode(bytes(100), bytearray(200), work[:-1])
     with pytest.raises(ValueError, match="overlaps"):

@@ -1,4 +1,4 @@
-"""is_constant, histogram."""
+"""is_constant, histogram, profile, equal."""
 
 from __future__ import annotations
 
@@ -60,3 +60,28 @@ def test_equal_is_of_length_and_bytes() -> None:
         changed = data.copy()
         changed[at] ^= 1
         assert not kernels.equal(data, changed)
+
+
+def test_a_profile_is_what_the_histogram_says(kernel_variant: str) -> None:
+    kernels.select(kernel_variant)
+    rng = np.random.default_rng(4)
+    weights = rng.integers(0, 1000, 1001, np.uint32)
+    for n in (1, 2, 255, 1000):
+        for parts in (1, 3):
+            data = at_offset(np.minimum(rng.geometric(0.05, n * parts) - 1, 255).astype(np.uint8), n % 64)
+            found = np.full((parts, kernels.PROFILE), 77, np.uint32)
+            kernels.profile(data, parts, weights, found)
+            for row, part in zip(found, data.reshape(parts, n), strict=True):
+                counts = np.bincount(part, minlength=256)
+                distinct, mode = np.count_nonzero(counts), counts.argmax()
+                assert row.tolist() == [weights[counts].sum(), distinct, mode, counts[mode], counts[0]]
+
+
+def test_a_profile_without_weights_for_all_counts_is_refused() -> None:
+    found = np.empty((1, kernels.PROFILE), np.uint32)
+    with pytest.raises(ValueError, match="weights"):
+        kernels.profile(bytes(8), 1, np.zeros(8, np.uint32), found)
+    with pytest.raises(ValueError, match="PROFILE"):
+        kernels.profile(bytes(8), 1, np.zeros(9, np.uint32), found[:, :4].copy())
+    with pytest.raises(ValueError, match="equal parts"):
+        kernels.profile(bytes(7), 2, np.zeros(9, np.uint32), found)

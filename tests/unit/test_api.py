@@ -54,6 +54,28 @@ def test_an_empty_directory_becomes_a_store_and_a_store_with_strays_is_one(tmp_p
     ckstore.open(tmp_path, create=True).close()
 
 
+def test_a_level_is_of_a_store_as_it_is_opened_and_of_a_save(tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).standard_normal(1 << 16).astype("f4")
+    sizes = {}
+    for opened, asked in (("balanced", None), ("fast", None), ("balanced", "fast"), ("fast", "archive")):
+        home = tmp_path / f"{opened}-{asked}"
+        with ckstore.open(home, create=True, level=opened) as store:
+            sizes[opened, asked] = store.save({"weight": weight}, level=asked).stored_bytes
+        with ckstore.open(home, readonly=True, level="archive") as store:
+            assert store.load()["weight"].tobytes() == weight.tobytes()
+    assert sizes["fast", None] == sizes["balanced", "fast"] > 1.02 * sizes["balanced", None]
+    assert sizes["fast", "archive"] <= sizes["balanced", None]
+
+
+def test_an_unknown_level_is_refused_before_anything_is_made(store: ckstore.Store, tmp_path: Path) -> None:
+    with pytest.raises(ckstore.UsageError, match=r"'best' is no level.*fast, balanced, archive"):
+        ckstore.open(tmp_path / "new", create=True, level="best")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(ckstore.UsageError, match="no level"):
+        store.save(STATE, level="")
+    assert len(store.checkpoints()) == 1
+
+
 def test_settings_of_a_store_are_not_changed_in_silence(store: ckstore.Store) -> None:
     ckstore.open(store.path, create=True, chunk_elements=1024).close()
     with pytest.raises(ckstore.UsageError, match="chunk_elements=1024, not 2048"):

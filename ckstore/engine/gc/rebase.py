@@ -1,4 +1,4 @@
-"""Rebase: live frames whose bases live only for them are encoded anew without these, so that the bases can go.
+"""Rebase: live frames with bases that live only for them are encoded anew without these, so that the bases can go.
 
 Done for a group of support frames (support.py) where what is freed is at least what must be written. The new frames are
 decoded and compared before they are published; closures then name them in place of the old ones, without the rows that
@@ -10,7 +10,7 @@ The bytes of the bases are freed with their pack: at once where all of it is dea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from blake3 import blake3
 
 from ckstore._native import kernels
 from ckstore.codec import scratch
-from ckstore.codec.chunk import decode_into, encode
+from ckstore.codec.chunk import Reference, decode_into, encode
 from ckstore.engine.decode import Decoder, row_name
 from ckstore.engine.gc import frames, support, uses
 from ckstore.engine.gc.frames import Keys, Numbers
@@ -32,7 +32,7 @@ from ckstore.engine.reach import Object
 from ckstore.engine.session import Session
 from ckstore.errors import UNREADABLE, CkError, UnsupportedError
 from ckstore.format.closure import Row
-from ckstore.format.frame import Frame
+from ckstore.format.frame import ROLE_PREVIOUS, Base, Frame
 from ckstore.format.pack import Packed, packed
 from ckstore.format.records import Entry, TensorRow
 from ckstore.store.repository import Repository
@@ -46,6 +46,8 @@ class Plan(NamedTuple):
     group: Numbers
     freed_bytes: Numbers
     """By group."""
+    support: Keys
+    """Sorted."""
     users: list[Entry]
     """Every checkpoint that has a frame of these groups, oldest first."""
     n_bytes: int
@@ -64,8 +66,10 @@ def plan(found: Uses, groups: Groups | None, max_bytes: int | None) -> Plan | No
     mine = worth[groups.top_group]
     if not mine.any():
         return None
-    held = support.users(found, groups.support[worth[groups.support_group]])
-    return Plan(groups.tops[mine], groups.top_group[mine], groups.freed_bytes, held, int(groups.top_bytes[mine].sum()))
+    going = np.sort(groups.support[worth[groups.support_group]])
+    held = support.users(found, going)
+    n_bytes = int(groups.top_bytes[mine].sum())
+    return Plan(groups.tops[mine], groups.top_group[mine], groups.freed_bytes, going, held, n_bytes)
 
 
 class _Tally:
@@ -129,15 +133,21 @@ def _encode(
         except (*UNREADABLE, UnsupportedError):
             continue  # then its groups stay as they are
 
-        def work(i: int, rows: Sequence[Row] = rows, dtypes: dict[int, str] = dtypes) -> tuple[int, Packed | str]:
-            return i, alone(session.repo, rows, i, dtypes[i])
+        def work(
+            i: int, rows: Sequence[Row] = rows, keys: Keys = keys, dtypes: dict[int, str] = dtypes
+        ) -> tuple[int, Packed | str]:
+            bases = rows[i].bases
+            stay = [
+                base for base, goes in zip(bases, np.isin(keys[list(bases)], chosen.support), strict=True) if not goes
+            ]
+            return i, encoded_anew(session.repo, rows, i, dtypes[i], stay)
 
         cost = {i: 6 * rows[i].logical_bytes for i in dtypes}
         for i, frame in session.map(work, dtypes, cost.__getitem__):
             if isinstance(frame, str):
                 tended.unmovable[row_name(rows[i])] = frame
                 continue
-            relocation.put(rows[i], frame, alone=True)
+            relocation.put(rows[i], frame)
             tally.note(int(keys[i]), frame.frame.frame_bytes)
             done += frame.frame.frame_bytes
             progress(min(done, chosen.n_bytes), chosen.n_bytes, "encoding without old bases")
@@ -163,19 +173,25 @@ def _dtypes(repo: Repository, entry: Entry, wanted: set[bytes]) -> dict[bytes, s
     return found
 
 
-def alone(repo: Repository, rows: Sequence[Row], i: int, dtype: str) -> Packed | str:
-    """A frame without bases for the chunk of row i, decoded again and compared; or what is wrong."""
+def encoded_anew(repo: Repository, rows: Sequence[Row], i: int, dtype: str, stay: Collection[int]) -> Packed | str:
+    """A frame for the chunk of row i whose bases are at most the rows that stay, decoded again and compared; or what is
+    wrong. Of those that stay only the chunk that it was a difference to will do: all else went with what goes."""
     decoder, chunk_id = Decoder(repo, rows), rows[i].chunk_id
     try:
         decoder.prefetch([i])
         data = decoder.chunk(i)
         if blake3(data).digest() != chunk_id:
             return f"{row_name(rows[i])}: decoded bytes do not match their BLAKE3 id"
-        encoded = encode(memoryview(data), dtype)
+        roles = zip(decoder.frame(i).bases, rows[i].bases, strict=True)
+        previous = [at for base, at in roles if base.role == ROLE_PREVIOUS and at in stay]
+        references = [Reference(ROLE_PREVIOUS, dtype, memoryview(decoder.chunk(at))) for at in previous]
+        encoded = encode(memoryview(data), dtype, references)
         back = bytearray(len(data))
-        decode_into(encoded.codec, encoded.params, memoryview(encoded.payload), [], memoryview(back))
+        bases = [references[used].data for used in encoded.used]
+        decode_into(encoded.codec, encoded.params, memoryview(encoded.payload), bases, memoryview(back))
     except (CkError, OSError) as error:
         return str(error)
     if not kernels.equal(scratch.as_bytes(memoryview(back)), scratch.as_bytes(memoryview(data))):
         return f"{row_name(rows[i])}: its chunk, encoded anew, does not decode to what it was"
-    return packed(Frame(encoded.codec, chunk_id, len(data), (), encoded.params, encoded.payload))
+    now = tuple(Base(ROLE_PREVIOUS, rows[previous[used]].chunk_id) for used in encoded.used)
+    return packed(Frame(encoded.codec, chunk_id, len(data), now, encoded.params, encoded.payload))

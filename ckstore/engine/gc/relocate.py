@@ -31,12 +31,12 @@ Place = tuple[str, int]
 
 
 class Moved(NamedTuple):
-    """Where a frame is now, and whether it was encoded anew, without bases."""
+    """Where a frame is now, and what it is based on there: all that it was, or less where it was encoded anew."""
 
     chunk_id: bytes
     logical_bytes: int
     placed: Placed
-    alone: bool
+    base_ids: tuple[bytes, ...]
 
 
 class _Renewed(NamedTuple):
@@ -59,10 +59,11 @@ class Relocation:
     def __contains__(self, row: Row) -> bool:
         return place_of(row) in self._moved
 
-    def put(self, row: Row, frame: Packed, alone: bool) -> None:
-        """Write the frame that takes the place of that of `row`. alone: it has no bases, whatever the row has."""
+    def put(self, row: Row, frame: Packed) -> None:
+        """Write the frame that takes the place of that of `row`. REQUIRES: its bases are some of the row's."""
         placed = self._writer.packs().append(frame)
-        self._moved[place_of(row)] = Moved(row.chunk_id, row.logical_bytes, placed, alone)
+        base_ids = tuple(base.chunk_id for base in frame.frame.bases)
+        self._moved[place_of(row)] = Moved(row.chunk_id, row.logical_bytes, placed, base_ids)
 
     def forget(self, is_out: Callable[[Place], bool]) -> None:
         """Leave some frames where they were: their copies are garbage."""
@@ -94,8 +95,8 @@ class Relocation:
         moved = [self._moved.get(place_of(row)) for row in rows]
         if not any(moved):
             return None
-        new = [_at(row, to, packs) if to else row for row, to in zip(rows, moved, strict=True)]
-        if any(to is not None and to.alone for to in moved):
+        new = [_at(rows, i, to, packs) if to else rows[i] for i, to in enumerate(moved)]
+        if any(len(now.bases) < len(row.bases) for now, row in zip(new, rows, strict=True)):
             new = pruned(new, chunk_ids(self._repo, entry))
         extra = self._repo.objects.closure(entry.closure).extra
         return _Renewed(new, pages, self._repo.objects.manifest(entry.manifest).pages, extra)
@@ -115,10 +116,11 @@ def place_of(row: Row) -> Place:
     return row.pack.name, row.offset
 
 
-def _at(row: Row, to: Moved, packs: Sequence[ObjectRef]) -> Row:
-    bases = () if to.alone else row.bases
+def _at(rows: Sequence[Row], i: int, to: Moved, packs: Sequence[ObjectRef]) -> Row:
+    number = {rows[base].chunk_id: base for base in rows[i].bases}
+    bases = tuple(number[base_id] for base_id in to.base_ids)
     pack = packs[to.placed.pack]
-    return Row(row.chunk_id, pack, to.placed.offset, to.placed.frame_bytes, row.logical_bytes, bases)
+    return Row(to.chunk_id, pack, to.placed.offset, to.placed.frame_bytes, to.logical_bytes, bases)
 
 
 def _segment_row(moved: Moved, packs: Sequence[ObjectRef]) -> SegmentRow:

@@ -142,7 +142,7 @@ def _copy(session: Session, choice: Choice, relocation: Relocation, progress: Pr
             if isinstance(frame, str):
                 spoilt[place_of(rows[i])[0]] = frame
             else:
-                relocation.put(rows[i], frame, alone=False)
+                relocation.put(rows[i], frame)
                 done += rows[i].frame_bytes
                 progress(done, choice.live_bytes, "moving live frames")
     return spoilt

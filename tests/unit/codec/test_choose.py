@@ -45,6 +45,14 @@ def test_a_step_of_the_optimiser_is_a_difference_smaller_than_a_xor() -> None:
         assert len(encoded.payload) < 0.98 * _planes_with_zstd(data.view(bits) ^ base.view(bits), 1)
 
 
+def test_steps_of_one_size_are_recentred_and_changes_of_a_few_are_not() -> None:
+    w = weights()
+    for data, base, dtype in ((stepped(w), w, "float32"), (as_bfloat16(stepped(w, 1e-3)), as_bfloat16(w), "bfloat16")):
+        assert round_trip(view(data), dtype, [previous(dtype, base)]).params[2] & 2
+        few = np.where(RNG.random(N) < 0.05, data, base)
+        assert not round_trip(view(few), dtype, [previous(dtype, base)]).params[2] & 2
+
+
 def test_a_change_of_the_lowest_byte_is_a_xor_of_that_byte() -> None:
     w = weights()
     noise = RNG.integers(0, 256, N, np.uint32)

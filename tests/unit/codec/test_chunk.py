@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from ckstore.codec.chunk import Encoded, Reference, decode_into, encode
+from ckstore.codec.hints import WEIGHT, Hints
 from ckstore.errors import FormatError, UnsupportedError, UsageError
 from ckstore.format.frame import CODEC_NAMES, FILL, PLANES, RAW, ROLE_MASTER, ROUND
 from codec_material import as_bfloat16, decoded, previous, round_trip, stepped, view, weights
+from codec_training import adam, flat, of_weight, update
 
 
 def test_an_empty_chunk_is_raw() -> None:
@@ -59,7 +61,7 @@ def test_what_is_written_is_only_the_chunk() -> None:
 
 
 def test_an_unknown_codec_is_unsupported() -> None:
-    for codec in (6, 255):
+    for codec in (7, 255):
         with pytest.raises(UnsupportedError):
             decode_into(codec, b"", memoryview(b""), [], memoryview(bytearray(4)))
 
@@ -76,7 +78,11 @@ def _all_codecs() -> list[tuple[Encoded, list[Reference], bytes]]:
         (view(low), "float32", [previous("float32", w)]),
         (view(rounded), "bfloat16", [Reference(ROLE_MASTER, "float32", view(w))]),
     ]
-    return [(encode(raw, dtype, references), references, bytes(raw)) for raw, dtype, references in cases]
+    made = [(encode(raw, dtype, references), references, bytes(raw)) for raw, dtype, references in cases]
+    before, now = adam(21, (20, 21))
+    known = of_weight(before, now)
+    trained = encode(flat(now.w), "float32", known, Hints(WEIGHT, update=update(1, 21)))
+    return [*made, (trained, known, bytes(flat(now.w)))]
 
 
 ALL = _all_codecs()

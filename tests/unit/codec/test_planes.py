@@ -61,14 +61,20 @@ def test_noise_planes_are_stored_where_they_are_and_exponents_coded() -> None:
 
 
 @pytest.mark.parametrize(
-    "params", [b"", b"\0\4\0", b"\0\4\0\1\0\0\0", b"\0\4\0\0\0", b"\0\2\0\1\0\0\0"], ids=lambda p: p.hex() or "none"
+    "params",
+    [b"", b"\0\4\0", b"\0\4\0\1\0\0\0", b"\0\4\0\0\0", b"\0\2\0\1\0\0\0", b"\0\4\3\0", b"\0\4\3\0" + bytes(7)],
+    ids=lambda p: p.hex() or "none",
 )
 def test_parameters_of_a_wrong_length_are_refused(params: bytes) -> None:
     with pytest.raises(FormatError):
         planes.parse_params(params)
 
 
-@pytest.mark.parametrize("params", [b"\1\4\0\0", b"\0\3\0\0", b"\0\4\2\0", b"\0\1\0\3abc"], ids=lambda p: p.hex())
+@pytest.mark.parametrize(
+    "params",
+    [b"\1\4\0\0", b"\0\3\0\0", b"\0\4\2\0", b"\0\1\0\3abc", b"\0\4\4\0", b"\0\1\3\0", b"\0\4\3\1"],
+    ids=lambda p: p.hex(),
+)
 def test_parameters_of_a_newer_layout_are_unsupported(params: bytes) -> None:
     with pytest.raises(UnsupportedError):
         planes.parse_params(params)

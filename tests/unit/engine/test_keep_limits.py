@@ -70,7 +70,7 @@ def test_a_quota_takes_the_oldest_until_the_store_fits(store):
         store.save({"noise": noise}, run="ab"[step % 2], step=step, tags=["good"] if step == 1 else [])
     store.gc(grace_s=0)
     total = store.usage().total_bytes
-    report = store.keep(Keep(quota_bytes=total - 2 * 32_000 + 4000))
+    report = store.keep(Keep(quota_bytes=total - 2 * 32_000 + 5000))
     assert [(ck.run, ck.step) for ck in store.checkpoints()] == [("b", 1), ("b", 3), ("a", 4), ("b", 5)]
     assert [one.reasons for one in report.checkpoints if one.action == "deleted"] == [["quota"], ["quota"]]
     assert report.over_quota_bytes == 0

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from ckstore.engine import encode
-from ckstore.engine.encode import Encoder
+from ckstore.engine.lookup import LOOKUP_FRAMES, Lookup
 from ckstore.engine.parent import Parent
 from ckstore.format.frame import MAX_BASES, RAW, ROLE_PREVIOUS, Base, Frame
 from ckstore.format.records import ObjectRef
@@ -36,21 +35,25 @@ class Frames:
     def find(self, root: object, chunk_id: bytes) -> list[SegmentRow]:
         return [SegmentRow(chunk_id, PACK, int.from_bytes(chunk_id, "big"), 100, 9)]
 
-    def encoder(self) -> Encoder:
+    def lookup(self) -> Lookup:
         repo: Any = SimpleNamespace(packs=self, segments=self)
-        session: Any = SimpleNamespace(repo=repo)
         root: Any = None
-        return Encoder(session, root, Parent(), frozenset([PACK.name]))
+        return Lookup(repo, root, Parent(), frozenset([PACK.name]))
 
 
 def found(frames: Frames, number: int) -> list[int] | None:
-    encoder = frames.encoder()
-    chain = encoder._find(id_of(number), 32)
-    return None if chain is None else [item.where.offset for item in chain]
+    chain = frames.lookup().find(id_of(number))
+    return None if chain is None else [item.where.offset for item in chain[0]]
 
 
 def test_a_chain_is_found_bases_first() -> None:
     assert found(Frames(lambda n: [n - 1] if n else []), 20) == list(range(21))
+
+
+def test_bases_that_several_frames_share_are_found_once() -> None:
+    frames = Frames(lambda n: [base for base in (n - 1, n - 2) if base >= 0])
+    assert found(frames, 8) == list(range(9))
+    assert frames.n_read == 9
 
 
 BRANCHING = {
@@ -65,7 +68,7 @@ def test_a_chain_that_branches_at_every_link_is_given_up_soon(shape: str) -> Non
     number, bases_of = BRANCHING[shape]
     frames = Frames(bases_of)
     assert found(frames, number) is None
-    assert frames.n_read <= encode.LOOKUP_FRAMES
+    assert frames.n_read <= LOOKUP_FRAMES
 
 
 def test_each_lookup_has_a_budget_of_its_own() -> None:

@@ -163,7 +163,7 @@ def test_a_group_that_turns_out_too_dear_stays(store, monkeypatch):
 def test_what_does_not_decode_to_what_it_was_is_not_published(last_of_six, monkeypatch):
     """incident B11: an encoder that writes wrong bytes."""
 
-    def wrong(data, dtype):
+    def wrong(data, dtype, *_):
         data = bytearray(data)
         data[17] ^= 1
         return Encoded(RAW, b"", memoryview(data), ())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
-from fractions import Fraction
 
 import zstandard
+
+from tests.unit.format import stranger_predictions
+from tests.unit.format.stranger_rounding import rounded
 
 Stream = tuple[int, bytes]
 
@@ -20,8 +22,11 @@ def decode(codec: int, params: bytes, payload: bytes, bases: list[bytes], n: int
         return _planes(params, payload, bases[0] if codec == 4 else None, n)
     if codec == 3:
         return _differences(params, payload, bases[0], n)
+    if codec == 6:
+        prediction, shape = stranger_predictions.split(params)
+        return _differences(shape, payload, stranger_predictions.predicted(prediction, bases), n)
     assert codec == 5
-    return _rounded(params[0], bases[0])
+    return rounded(params[0], bases[0])
 
 
 def _streams(data: bytes, n_streams: int) -> list[Stream]:
@@ -44,11 +49,41 @@ def _stream(stream: Stream, n: int) -> bytes:
         data = zstandard.ZstdDecompressor().decompress(stored)
     elif tier == 3:
         data = _sparse(stored, n)
-    else:
-        assert tier == 4
+    elif tier == 4:
         data = huffman(stored, n)
+    elif tier == 5:
+        data = palette(stored, n)
+    else:
+        assert tier == 6
+        data = _gaps(stored, n)
     assert len(data) == n
     return data
+
+
+def palette(stored: bytes, n: int) -> bytes:
+    """The n bytes of a palette stream."""
+    halves = [half for byte in stored[15 : 15 + (n + 1) // 2] for half in (byte & 15, byte >> 4)]
+    assert not any(halves[n:])
+    escapes = iter(stored[15 + (n + 1) // 2 :])
+    data = bytes(stored[half] if half < 15 else next(escapes) for half in halves[:n])
+    assert next(escapes, None) is None
+    return data
+
+
+def _gaps(stored: bytes, n: int) -> bytes:
+    mode, count = struct.unpack("<BI", stored[:5])
+    (bits_tier, bits), symbols, others = _streams(stored[5:], 3)
+    assert bits_tier == 0
+    stream, at, data = int.from_bytes(bits, "little"), 0, b""
+    for t, other in zip(_stream(symbols, count), _stream(others, count), strict=True):
+        u, k = t // 2, max(0, t // 8 - 1)
+        assert t % 2 == 0
+        gap = ((u - 4 * k) << k) + (stream >> at & ((1 << k) - 1))
+        at += k
+        data += bytes([mode]) * gap + bytes([other])
+    assert len(bits) == (at + 7) // 8
+    assert stream >> at == 0
+    return data + bytes([mode]) * (n - len(data))
 
 
 def huffman(stored: bytes, n: int) -> bytes:
@@ -125,12 +160,14 @@ def _elements(data: bytes, width: int) -> list[int]:
 
 def _planes(params: bytes, payload: bytes, base: bytes | None, n_bytes: int) -> bytes:
     layout, width, flags, n_holes = params[:4]
-    assert (layout, flags & ~1) == (0, 0)
-    holes = _elements(params[4:], width)
+    assert (layout, flags & ~3) == (0, 0)
+    holes = _elements(params[4 : 4 + n_holes * width], width)
     counts = [n_bytes // width, *_elements(payload[: 4 * n_holes], 4)]
-    streams = _streams(payload[4 * n_holes :], n_holes + width)
+    streams = _streams(payload[4 * n_holes :], n_holes + width + (flags & 2))
     bitmaps = [_bits(_stream(streams[i], (counts[i] + 7) // 8), counts[i]) for i in range(n_holes)]
-    planes = [_stream(stream, counts[-1]) for stream in streams[n_holes:]]
+    planes = [_stream(stream, counts[-1]) for stream in streams[n_holes + (flags & 2) :]]
+    if flags & 2:
+        planes[-1] = _with_factors(planes[-1], *_elements(params[-8:], 4), streams[0], streams[1])
     left = [int.from_bytes(item, "little") for item in (bytes(column) for column in zip(*planes, strict=True))]
     if flags & 1:
         left = [x >> 1 | (x & 1) << (8 * width - 1) for x in left]
@@ -143,9 +180,18 @@ def _planes(params: bytes, payload: bytes, base: bytes | None, n_bytes: int) -> 
     return b"".join(x.to_bytes(width, "little") for x in left)
 
 
+def _with_factors(plane: bytes, columns: int, start: int, rows: Stream, others: Stream) -> bytes:
+    assert start < columns <= len(plane)
+    r = memoryview(_stream(rows, -(-(start + len(plane)) // columns))).cast("b")
+    f = memoryview(_stream(others, columns)).cast("b")
+    where = [divmod(start + i, columns) for i in range(len(plane))]
+    return bytes((x + (r[i] + f[j]) // 8) % 256 for x, (i, j) in zip(plane, where, strict=True))
+
+
 def _differences(params: bytes, payload: bytes, base: bytes, n_bytes: int) -> bytes:
     layout, width, flags = params
-    assert (layout, flags & ~1) == (0, 0)
+    assert (layout, flags & ~3) == (0, 0)
+    origin, mantissa, payload = (*struct.unpack("<hB", payload[:3]), payload[3:]) if flags & 2 else (0, 0, payload)
     word, e = 8 * width, {8: 6, 16: 3, 32: 2, 64: 1}[8 * width]
     (bits_tier, bits), symbols = _streams(payload, 2)
     assert bits_tier == 0
@@ -156,11 +202,15 @@ def _differences(params: bytes, payload: bytes, base: bytes, n_bytes: int) -> by
 
     for t, b in zip(_stream(symbols, n_bytes // width), _elements(base, width), strict=True):
         s, u = t % 2, t // 2
-        k = max(0, (u >> e) - 1)
-        assert k <= word - 2 - e
+        if flags & 2:
+            k, head = _recentred(u, (b & (1 << word - 1) - 1) >> mantissa, origin, word)
+        else:
+            k = max(0, (u >> e) - 1)
+            head = u - (k << e)
+            assert k <= word - 2 - e
         r = stream >> at & ((1 << k) - 1)
         at += k
-        g = ((u - (k << e)) << k) + r
+        g = (head << k) + r
         d = (1 << word) - 1 - g if s else g
         found.append(order((order(b) + d) % (1 << word)))
     assert len(bits) == (at + 7) // 8
@@ -168,37 +218,11 @@ def _differences(params: bytes, payload: bytes, base: bytes, n_bytes: int) -> by
     return b"".join(x.to_bytes(width, "little") for x in found)
 
 
-def _rounded(kind: int, base: bytes) -> bytes:
-    source = [(8, 23), (8, 23), (11, 52)][kind]
-    target = [(8, 7), (5, 10), (8, 23)][kind]
-    size = (1 + sum(source)) // 8
-    out = [_narrow(x, source, target, all_ones=kind == 0) for x in _elements(base, size)]
-    return b"".join(x.to_bytes(size // 2, "little") for x in out)
-
-
-def _narrow(x: int, source: tuple[int, int], target: tuple[int, int], all_ones: bool) -> int:
-    """One float in other widths, by exact arithmetic: the nearest of all values there are, ties to an even pattern."""
-    (se, sm), (de, dm) = source, target
-    sign, magnitude = x >> (se + sm) << (de + dm), x & ((1 << se + sm) - 1)
-    infinity = ((1 << de) - 1) << dm
-    payload = magnitude & ((1 << sm) - 1)
-    if magnitude >> sm == (1 << se) - 1:
-        if not payload:
-            return sign | infinity
-        return 0xFFFF if all_ones else sign | infinity | 1 << (dm - 1) | payload >> (sm - dm)
-    value = _value(magnitude, se, sm)
-    low, high = 0, infinity  # of positive floats the patterns are in the order of the values
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if _value(middle, de, dm) <= value else (low, middle)
-    below, above = value - _value(low, de, dm), _value(high, de, dm) - value
-    return sign | (low if below < above or (below == above and low % 2 == 0) else high)
-
-
-def _value(pattern: int, exponent_bits: int, mantissa_bits: int) -> Fraction:
-    """Value of a positive float; infinity counts as the power of two it stands in for."""
-    bias = (1 << (exponent_bits - 1)) - 1
-    exponent, mantissa = pattern >> mantissa_bits, pattern & ((1 << mantissa_bits) - 1)
-    if exponent:
-        mantissa += 1 << mantissa_bits
-    return Fraction(mantissa) * Fraction(2) ** (max(exponent, 1) - bias - mantissa_bits)
+def _recentred(u: int, exponent: int, origin: int, word: int) -> tuple[int, int]:
+    """(k, what stands above the k low bits) of a class and its two leading bits."""
+    c, lead = u // 4, u % 4
+    if c in (0, 31):
+        return (min(word - 1, max(0, origin - exponent)) if c == 0 else word - 1), 0
+    length = c + origin - exponent
+    assert 0 <= length < word
+    return max(0, length - 3), lead if length < 3 else 4 + lead

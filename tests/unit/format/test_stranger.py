@@ -40,10 +40,16 @@ def state_at(step: int) -> dict[str, Any]:
     """All codecs in one state."""
     rng = np.random.default_rng(1)
     weight = (rng.normal(size=3000) * (1 + 2e-4 * step)).astype("f4")
+    trained = [np.random.default_rng(70 + i).normal(size=3000).astype("f4") for i in range(step + 1)]
+    average = trained[0]
+    for later in trained[1:]:
+        average = np.float32(0.9) * average + np.float32(0.1) * later
     masks = rng.integers(0, 1 << 30, 3000).astype("i4") ^ (np.random.default_rng(9 + step).integers(0, 4, 3000) << 28)
     return {
         "weight": weight,
         "halves": [weight.astype(ml_dtypes.bfloat16), weight.astype("f2")],
+        "model": {"trained": trained[-1]},
+        "ema": {"trained": average},
         "wide": {"master": weight.astype("f8") * np.pi, "single": (weight.astype("f8") * np.pi).astype("f4")},
         "masks": masks.astype("i4"),
         "pruned": np.where(rng.random(3000) < 0.8, np.float32(0), weight).astype("f4"),

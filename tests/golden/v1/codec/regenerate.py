@@ -3,7 +3,7 @@
     python tests/golden/v1/codec/regenerate.py
 
 A case is a folder: case.json (what it shows, codec, parameters in hex, number of bases), raw.bin (the chunk),
-payload.bin, base0.bin. Frames of a released version decode for ever, so a case is never removed or rewritten.
+payload.bin, base0.bin and so on. Frames of a released version decode for ever, so a case is never removed or rewritten.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import predictions
 
 from ckstore.codec import delta, entropy, planes
 from ckstore.codec.chunk import Reference, encode
 from ckstore.codec.entropy import Stats
 from ckstore.codec.kinds import Kind
+from ckstore.codec.levels import Level
 from ckstore.codec.planes import Shape
 from ckstore.format.frame import DELTA_INT, PLANES, ROLE_MASTER, ROLE_PREVIOUS
 
@@ -51,9 +53,9 @@ def _chosen(shows: str, chunk: Raw, dtype: str, *references: tuple[int, str, byt
     return Case(shows, made.codec, made.params, bytes(made.payload), raw, bases)
 
 
-def _planes(shows: str, chunk: Raw, shape: Shape, stats: Stats) -> Case:
+def _planes(shows: str, chunk: Raw, shape: Shape, stats: Stats, level: Level = Level.BALANCED) -> Case:
     raw = chunk if isinstance(chunk, bytes) else chunk.tobytes()
-    payload = planes.encode(np.frombuffer(raw, np.uint8), None, shape, [stats] * shape.width, False)
+    payload = planes.encode(np.frombuffer(raw, np.uint8), None, shape, [stats] * shape.width, False, level)
     return Case(shows, PLANES, planes.pack_params(shape), payload.tobytes(), raw)
 
 
@@ -61,6 +63,11 @@ def _bell() -> npt.NDArray[np.generic]:
     values = np.random.default_rng(9).binomial(40, 0.5, 40_000).astype("u1")
     values[32_768:] = 5
     return values
+
+
+def _rare() -> npt.NDArray[np.generic]:
+    rng = np.random.default_rng(10)
+    return np.where(rng.random(3000) < 0.03, rng.integers(0, 1 << 16, 3000), 0).astype("<u2")
 
 
 def _delta(shows: str, dtype: str, step: float, n: int = 192) -> Case:
@@ -119,7 +126,9 @@ MAKERS: dict[str, Callable[[], Case]] = {
     "planes-huffman": lambda: _planes("Huffman planes", _numbers("<f4", 400), Shape(4, True), SKEWED),
     "planes-two-blocks": lambda: _planes("Huffman blocks, one constant", _bell(), Shape(1, False), SKEWED),
     "delta-huffman": lambda: _delta("differences in Huffman blocks", "<f4", 0.01, 1024),
-    "planes-sparse": lambda: _planes("sparse planes", _pruned(), Shape(4, False), FREQUENT),
+    "planes-sparse": lambda: _planes("sparse planes", _pruned(), Shape(4, False), Stats(0.5, 0, 0.6)),
+    "planes-palette": lambda: _planes("palette planes", _numbers("<f4", 401), Shape(4, True), SKEWED, Level.FAST),
+    "planes-gaps": lambda: _planes("planes as gaps", _rare(), Shape(2, False), FREQUENT),
     "planes-one-hole": lambda: _planes("zeros left out", _pruned(), Shape(4, True, (0,)), NOISE),
     "planes-two-holes": lambda: _planes("both zeros left out", _pruned(), Shape(4, True, (0, 1 << 31)), NOISE),
     "delta-float16": lambda: _delta("float16 differences", "<f2", 0.01),
@@ -150,6 +159,13 @@ def _round(narrow: str, wide: str) -> Case:
         with np.errstate(over="ignore"):
             raw = master.astype(narrow).tobytes()
     return _chosen(f"{wide} rounded to {narrow}", raw, narrow, (ROLE_MASTER, wide, master.tobytes()))
+
+
+def _imported(make: Callable[[], predictions.Made]) -> Callable[[], Case]:
+    return lambda: Case(*make())
+
+
+MAKERS |= {name: _imported(make) for name, make in predictions.MAKERS.items()}
 
 
 def write(folder: Path, case: Case) -> None:

@@ -16,7 +16,10 @@ CASES = (
     "planes-int64", "planes-bytes", "planes-constant", "planes-raw", "planes-zstd", "planes-sparse",
     "planes-one-hole", "planes-two-holes", "delta-float16", "delta-float32", "delta-float64", "delta-special",
     "delta-int8", "delta-float8", "delta-int16", "delta-int32", "delta-int64", "xor-low-byte", "round-bfloat16",
-    "round-float16", "round-float32", "planes-huffman", "planes-two-blocks", "delta-huffman",
+    "round-float16", "round-float32", "planes-huffman", "planes-two-blocks", "delta-huffman", "recentred-float32",
+    "recentred-bfloat16", "recentred-float16", "recentred-float64", "factors-float32", "factors-bfloat16",
+    "linear-scaled", "linear-bfloat16", "linear-four", "adam-step", "adam-steps", "adam-masked", "second",
+    "second-masked", "planes-palette", "planes-gaps",
 )  # fmt: skip
 """Append-only."""
 

@@ -1,0 +1,98 @@
+"""The chunks of one job of a save while those after them may be predicted from them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from ckstore.codec import scratch
+from ckstore.codec.chunk import Reference
+from ckstore.codec.scratch import Bytes
+from ckstore.engine.chunking import Slot
+from ckstore.engine.decode import Logical
+from ckstore.engine.parent import Chain, Known
+from ckstore.format.frame import ROLE_MOMENTUM, ROLE_MOMENTUM_BEFORE, ROLE_PREVIOUS, ROLE_WEIGHTS, ROLE_WEIGHTS_BEFORE
+
+_BEFORE = {ROLE_MOMENTUM: ROLE_MOMENTUM_BEFORE, ROLE_WEIGHTS: ROLE_WEIGHTS_BEFORE}
+
+
+class Candidate(NamedTuple):
+    """A chunk that another may be encoded on top of."""
+
+    reference: Reference
+    chunk_id: bytes
+    chain: Chain
+
+
+class Source(Protocol):
+    """Where a held chunk gets what it does not hold."""
+
+    def quick(self, data: Bytes | Logical) -> bytes:
+        """The hash by which a chunk is compared with its parent's."""
+
+    def read_parent(self, known: Known, decoded: dict[bytes, Logical]) -> Logical | None:
+        """Logical bytes of a chunk of the parent, checked; None if it cannot be read."""
+
+
+class Held:
+    """One chunk of a job: its bytes, those of the parent's chunk, and, once settled, what it is stored as."""
+
+    def __init__(
+        self, source: Source, slot: Slot, known: Known | None, live: memoryview, position: int,
+        decoded: dict[bytes, Logical],
+    ) -> None:  # fmt: skip
+        """position: of the slot in its job. decoded: chunks of the parent that this job has read, by id; shared."""
+        self.slot, self.known = slot, known
+        self.chunk_id = b""
+        self.chain: Chain | None = None
+        self._source, self._live, self._position, self._decoded = source, live, position, decoded
+        self._copy: Bytes | None = None
+
+    def settle(self, chunk_id: bytes, chain: Chain) -> None:
+        """What the chunk is stored as."""
+        self.chunk_id, self.chain = chunk_id, chain
+
+    def copy(self) -> Bytes:
+        """One private copy of the chunk, the same at every call: the caller may change its own meanwhile."""
+        if self._copy is None:
+            self._copy = scratch.buffer(f"chunk {self._position}", len(self._live))
+            np.copyto(self._copy, scratch.as_bytes(self._live))
+        return self._copy
+
+    def as_previous(self, chain: Chain) -> list[Candidate]:
+        """The parent's chunk as what this one may be a delta of, if it can be read."""
+        before = self.before()
+        if before is None or self.known is None:
+            return []
+        return [Candidate(Reference(ROLE_PREVIOUS, self.known.dtype, memoryview(before)), self.known.chunk_id, chain)]
+
+    def as_companion(self, role: int, before: Chain | None) -> list[Candidate]:
+        """This chunk in a role for a later one, and the parent's beside it. before: the chain of the parent's."""
+        found: list[Candidate] = []
+        now = self._now()
+        if now is not None and self.chain is not None:
+            found.append(Candidate(Reference(role, self.slot.view.dtype, now), self.chunk_id, self.chain))
+        then = self.before() if role in _BEFORE else None
+        if then is not None and before is not None and self.known is not None:
+            reference = Reference(_BEFORE[role], self.known.dtype, memoryview(then))
+            found.append(Candidate(reference, self.known.chunk_id, before))
+        return found
+
+    def _now(self) -> memoryview | None:
+        """The bytes of the chunk as it is stored; None if the caller changed them since it was compared."""
+        is_compared = self._copy is not None
+        data = self.copy()
+        if is_compared or (self.known is not None and self._source.quick(data) == self.known.quick_hash):
+            return data.data
+        return None
+
+    def before(self) -> Logical | None:
+        """Logical bytes of the parent's chunk, checked; None if there is none or it cannot be read."""
+        if self.known is None:
+            return None
+        if self.known.chunk_id not in self._decoded:
+            data = self._source.read_parent(self.known, self._decoded)
+            if data is not None:
+                self._decoded[self.known.chunk_id] = data
+        return self._decoded.get(self.known.chunk_id)
