@@ -41,7 +41,7 @@ def proposals(scene: Scene) -> Iterator[Proposal]:
 
 def _adam(scene: Scene) -> Iterator[Proposal]:
     update, roles = scene.hints.update, (ROLE_PREVIOUS, ROLE_MOMENTUM, ROLE_VARIANCE)
-    if update is not None and update.steps == 1 and update.step:
+    if update is not None and update.steps == 1 and update.step is not None and update.step > 0:
         exact = [scene.proposal(ADAM, roles, numbers) for numbers in _adam_rules(update, update.step)]
         for proposal in scene.closest(exact):
             yield from _masked(scene, proposal)

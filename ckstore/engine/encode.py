@@ -96,7 +96,7 @@ class Encoder:
         candidates = [*self._previous(mine, data), *self._companions(mine, held)]
         while True:
             references = [one.reference for one in candidates]
-            encoded = encode(data.data, mine.slot.view.dtype, references, mine.slot.hints, level=self.level)
+            encoded = encode(data.data, mine.slot.view.dtype, references, hints=mine.slot.hints, level=self.level)
             used = [candidates[i] for i in encoded.used]
             chain = on_top(frame_cost(len(encoded.payload), len(data)), [one.chain for one in used])
             if not used or used[0].reference.role == ROLE_MASTER or self._fits(chain):
@@ -120,7 +120,7 @@ class Encoder:
     def _previous(self, mine: Held, data: Bytes) -> list[Candidate]:
         """The parent's chunk, if a delta against it is allowed."""
         known, slot = mine.known, mine.slot
-        if known is None or known.dtype != slot.view.dtype or self.parent.rows[known.row].logical_bytes != len(data):
+        if known is None or (known.dtype, known.n_bytes) != (slot.view.dtype, len(data)):
             return []
         chain = self.parent.chain(known.row)
         if chain.cost >= self.root.chain_cost_milli / 1000 or chain.frames >= self.root.chain_frames:

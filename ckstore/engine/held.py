@@ -73,7 +73,7 @@ class Held:
         now = self._now()
         if now is not None and self.chain is not None:
             found.append(Candidate(Reference(role, self.slot.view.dtype, now), self.chunk_id, self.chain))
-        then = self.before() if role in _BEFORE else None
+        then = self.before() if role in _BEFORE and self._fits() else None
         if then is not None and before is not None and self.known is not None:
             reference = Reference(_BEFORE[role], self.known.dtype, memoryview(then))
             found.append(Candidate(reference, self.known.chunk_id, before))
@@ -86,6 +86,11 @@ class Held:
         if is_compared or (self.known is not None and self._source.quick(data) == self.known.quick_hash):
             return data.data
         return None
+
+    def _fits(self) -> bool:
+        """Whether the parent's chunk has the same elements: the tensor may have had another shape or dtype."""
+        known = self.known
+        return known is not None and (known.dtype, known.n_bytes) == (self.slot.view.dtype, len(self._live))
 
     def before(self) -> Logical | None:
         """Logical bytes of the parent's chunk, checked; None if there is none or it cannot be read."""

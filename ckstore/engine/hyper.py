@@ -61,7 +61,8 @@ class Settings:
             for path, data in self._now.items():
                 if path[: len(optimizer) + 1] == (*optimizer, "param_groups") and path[-1] == "params":
                     members = _plain(data)
-                    found.update(dict.fromkeys(members[1:] if isinstance(members, list) else [], path[:-1]))
+                    numbers = members[1:] if isinstance(members, list) else []
+                    found.update((number, path[:-1]) for number in numbers if isinstance(number, int | str))
             self._groups[optimizer] = found
         return self._groups[optimizer]
 

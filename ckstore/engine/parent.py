@@ -51,6 +51,7 @@ class Known(NamedTuple):
     chunk_id: bytes
     quick_hash: bytes
     dtype: str
+    n_bytes: int
 
 
 def frame_cost(frame_bytes: int, logical_bytes: int) -> float:
@@ -103,7 +104,8 @@ class Parent:
         if row is None or index >= columns.n_chunks:
             return None
         chunk_id = columns.chunk_id(index)
-        return Known(self.row_of[chunk_id], chunk_id, columns.quick_hash(index), row.dtype)
+        number = self.row_of[chunk_id]
+        return Known(number, chunk_id, columns.quick_hash(index), row.dtype, self.rows[number].logical_bytes)
 
     @property
     def shared_manifest_pages(self) -> dict[bytes, PageRef]:

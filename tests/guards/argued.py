@@ -16,7 +16,7 @@ ARGUED = {
         "redundant: PackReader.table_of() finds a pack that is longer or shorter by its footer, for which it asks one "
         "byte too many; this says it in plain words, and without a read"
     ),
-    "if len(job) == 1 and known is not None and self._quick(live) == known.quick_hash:": (
+    "if known is not None and self.quick(live) == known.quick_hash:": (
         "no test of damage: equal hashes only spare the work of storing a chunk again"
     ),
     "return row.inline == data or columns.chunk_ids == blake3(data).digest()": "the same",

@@ -142,7 +142,7 @@ def test_hyper_parameters_of_sgd() -> None:
     assert (update.weight_decay, update.steps, update.step) == ((0.125,), None, None)
 
 
-@pytest.mark.parametrize("strange", [None, "x", [], {"lr": "high", "params": 3}, {"betas": 0.9, "params": ["a"]}])
+@pytest.mark.parametrize("strange", [None, "x", [], {"lr": "high", "params": 3}, {"betas": 0.9, "params": ["a", [0]]}])
 def test_strange_groups_are_no_error(strange: Any) -> None:
     w = np.ones(4, "f4")
     optimizer = {"state": {0: {"exp_avg": w, "exp_avg_sq": w, "step": "soon"}}, "param_groups": [strange]}

@@ -12,36 +12,14 @@ import torch
 from torch import nn
 
 import ckstore
+from ckstore.engine import encode
 from ckstore.engine.parent import load_parent
 from ckstore.format.closure import MAX_WORK
+from ckstore.tensor import dotted
 from tests.support.packs import rows_of
+from tests.support.training import assert_equal, training
 
 N_STEPS = 10
-
-
-def training(n: int, every: int = 1, kind: str = "adamw") -> Iterator[dict[str, Any]]:
-    """States of a small model, `every` steps apart."""
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(96, 128), nn.GELU(), nn.Linear(128, 96))
-    make = {
-        "adamw": lambda p: torch.optim.AdamW(p, lr=1e-3, betas=(0.9, 0.95)),
-        "adam": lambda p: torch.optim.Adam(p, lr=1e-3, weight_decay=0.01),
-        "sgd": lambda p: torch.optim.SGD(p, lr=1e-2, momentum=0.9),
-        "nesterov": lambda p: torch.optim.SGD(p, lr=1e-2, momentum=0.9, nesterov=True, weight_decay=1e-4),
-    }
-    optimizer = make[kind](model.parameters())
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1000)
-    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99))
-    for step in range(1, n * every + 1):
-        optimizer.zero_grad()
-        x = torch.randn(32, 96)
-        (model(x) - x.flip(1)).square().mean().backward()
-        optimizer.step()
-        schedule.step()
-        average.update_parameters(model)
-        if step % every == 0:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "ema": average.state_dict()}
-            yield copy.deepcopy(state)
 
 
 @pytest.fixture
@@ -57,26 +35,6 @@ def states(store: ckstore.Store) -> list[dict[str, Any]]:
     for step, state in enumerate(found):
         store.save(state, step=step)
     return found
-
-
-def assert_equal(found: Any, expected: Any) -> None:
-    """The same tree, bit for bit."""
-    assert type(found) is type(expected)
-    if isinstance(expected, dict):
-        assert list(found) == list(expected)
-        for key in expected:
-            assert_equal(found[key], expected[key])
-    elif isinstance(expected, list | tuple):
-        assert len(found) == len(expected)
-        for one, other in zip(found, expected, strict=True):
-            assert_equal(one, other)
-    elif isinstance(expected, torch.Tensor):
-        assert torch.equal(
-            found.view(torch.uint8) if found.dim() else found,
-            expected.view(torch.uint8) if expected.dim() else expected,
-        )
-    else:
-        assert found == expected
 
 
 def codecs(store: ckstore.Store, ref: str) -> dict[str, set[str]]:
@@ -216,3 +174,40 @@ def test_numpy_states_of_optax_shape(store) -> None:
         assert found["params"]["w"].tobytes() == w.tobytes()
         assert found["opt"]["nu"]["w"].tobytes() == v.tobytes()
     assert codecs(store, "latest")["params.w"] == {"predicted"}
+
+
+@pytest.mark.parametrize("change", ["shape", "dtype", "both"])
+def test_a_tensor_that_was_another_one_before_is_no_base(store, change: str) -> None:
+    """A layer was widened, or the moments went to half precision: the parent has other chunks at the same places."""
+    for step, state in enumerate(training(3)):
+        if step == 1:
+            parts = [state["model"], *state["optimizer"]["state"].values(), state["ema"]]
+            for part in parts:
+                for name, tensor in part.items():
+                    if tensor.dim() == 2 and change != "dtype":
+                        part[name] = tensor = tensor[:60].contiguous()
+                    if tensor.dim() == 2 and change != "shape":
+                        part[name] = tensor.bfloat16()
+        store.save(state, step=step)
+        assert_equal(store.load("latest"), state)
+
+
+def test_a_moment_that_changes_while_it_is_saved_predicts_nothing(store, monkeypatch) -> None:
+    """It is found unchanged, so that the parent's chunk stands for it; then its owner goes on training."""
+    first, second = training(2)
+    store.save(first)
+    moment = first["optimizer"]["state"][0]["exp_avg"]
+    state = {"model": second["model"], "optimizer": first["optimizer"]}
+    kept = moment.clone()
+    settle = encode.Encoder._settle
+
+    def late(self: Any, mine: Any, *rest: Any) -> Any:
+        if (dotted(mine.slot.view.path), mine.slot.index) == ("model.0.weight", 0):
+            moment.view(-1)[: 1 << 12] *= 3  # its first chunk
+        return settle(self, mine, *rest)
+
+    monkeypatch.setattr(encode.Encoder, "_settle", late)
+    store.save(state)
+    found = store.load("latest")
+    assert torch.equal(found["model"]["0.weight"], second["model"]["0.weight"])
+    assert torch.equal(found["optimizer"]["state"][0]["exp_avg"], kept)
