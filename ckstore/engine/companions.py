@@ -6,7 +6,8 @@ codec tries what is found here on a sample, and every frame is decoded again and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import chain
 from math import prod
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from ckstore.tensor import Path, TensorView
 _VARIANCE_OF = {"exp_avg": "exp_avg_sq", "mu": "nu", "m": "v", "momentum_buffer": ""}
 """Names of a first moment, and of the second moment beside it: torch, optax, textbooks, torch's SGD."""
 _AVERAGES = frozenset({"ema", "ema_model", "model_ema", "ema_state_dict", "shadow", "swa", "swa_model", "averaged"})
+_DERIVED = frozenset({*_VARIANCE_OF, *_VARIANCE_OF.values(), *_AVERAGES})
 _FLOATS = frozenset({"float32", "bfloat16", "float16"})
 _MOST_PARTS = 8
 """Parts of a state that are compared with an optimizer: the smallest that may hold its model."""
@@ -53,29 +55,34 @@ def find(views: Sequence[TensorView], settings: Settings) -> list[Family]:
             moments[number] = at
     of_path = {view.path: number for number, view in enumerate(views)}
     plain = [n for n, view in enumerate(views) if view.dtype in _FLOATS and not _is_derived(view.path)]
-    weight_of = _weights(views, moments, plain)
-    averages = _averages(views, plain)
-    found, taken = [], set[int]()
+    weight_of, average_of = _weights(views, moments, plain), _averages(views, plain)
+    free, found = set(range(len(views))), list[Family]()
+
+    def take(number: int | None) -> int | None:
+        """This tensor, if it is in no family yet."""
+        if number not in free:
+            return None
+        free.remove(number)
+        return number
+
     for momentum, at in moments.items():
-        variance = _beside(views, of_path, momentum, at)
-        weight = weight_of.get(momentum)
-        if weight is not None:
-            taken.add(weight)
-        update = settings.update(views[momentum].path[:at])
-        found.append(Family(weight, momentum, variance, averages.get(weight) if weight is not None else None, update))
-    found += [Family(weight, average=average) for weight, average in averages.items() if weight not in taken]
+        if take(momentum) is not None:
+            variance, weight = take(_beside(views, of_path, momentum, at)), take(weight_of.get(momentum))
+            average = None if weight is None else take(average_of.get(weight))
+            found.append(Family(weight, momentum, variance, average, settings.update(views[momentum].path[:at])))
+    for weight, average in average_of.items():
+        if weight in free and average in free and weight != average:
+            found.append(Family(take(weight), average=take(average)))
     return found
 
 
-def _last(path: Path, names: Iterable[str]) -> int | None:
+def _last(path: Path, names: Container[str]) -> int | None:
     """Where the last key is that is one of these names."""
-    known = set(names)
-    return next((i for i in reversed(range(len(path))) if isinstance(path[i], str) and path[i] in known), None)
+    return next((i for i in reversed(range(len(path))) if isinstance(path[i], str) and path[i] in names), None)
 
 
 def _is_derived(path: Path) -> bool:
-    names = {*_VARIANCE_OF, *_VARIANCE_OF.values(), *_AVERAGES}
-    return _last(path, names) is not None
+    return _last(_unwrapped(path), _DERIVED) is not None
 
 
 def _beside(views: Sequence[TensorView], of_path: dict[Path, int], momentum: int, at: int) -> int | None:
@@ -88,6 +95,7 @@ def _beside(views: Sequence[TensorView], of_path: dict[Path, int], momentum: int
 def _weights(views: Sequence[TensorView], moments: dict[int, int], plain: Sequence[int]) -> dict[int, int]:
     """The weight that each first moment belongs to, each weight once."""
     found: dict[int, int] = {}
+    taken: set[int] = set()
     numbered: dict[Path, list[int]] = {}
     ends = _Ends(views, plain)
     for momentum, at in moments.items():
@@ -97,28 +105,33 @@ def _weights(views: Sequence[TensorView], moments: dict[int, int], plain: Sequen
             numbered.setdefault(path[: at - 1], []).append(momentum)
         else:
             weight = ends.find(name, views[momentum])
-            if weight is not None and weight not in found.values():
+            if weight is not None and weight not in taken:
                 found[momentum] = weight
-    for prefix, members in numbered.items():
-        others = [n for n in plain if views[n].path[: len(prefix)] != prefix and n not in found.values()]
-        found.update(_in_order(views, members, others))
+                taken.add(weight)
+    optimizers = list(numbered.values())
+    if len(optimizers) > _MOST_PARTS:  # one for each parameter, say
+        optimizers = [list(chain.from_iterable(optimizers))]
+    for members in optimizers:
+        match = _in_order(views, members, [number for number in plain if number not in taken])
+        found.update(match)
+        taken.update(match.values())
     return found
 
 
 class _Ends:
-    """Tensors by how their paths end."""
+    """Tensors by how their paths end, and by shape."""
 
     def __init__(self, views: Sequence[TensorView], numbers: Iterable[int]) -> None:
         self._views = views
-        self._numbers: dict[Path, list[int]] = {}
+        self._numbers: dict[tuple[Path, tuple[int, ...]], list[int]] = {}
         for number in numbers:
-            path = _unwrapped(views[number].path)
+            path, shape = _unwrapped(views[number].path), views[number].shape
             for start in range(len(path)):
-                self._numbers.setdefault(path[start:], []).append(number)
+                self._numbers.setdefault((path[start:], shape), []).append(number)
 
     def find(self, end: Path, like: TensorView) -> int | None:
-        """The one whose path ends so and whose shape is the same; with the same dtype if there are several."""
-        same = [n for n in self._numbers.get(_unwrapped(end), ()) if self._views[n].shape == like.shape]
+        """The one whose path ends so and whose shape is the same; with the same dtype if the first has another."""
+        same = self._numbers.get((_unwrapped(end), like.shape), [])[:_MOST_PARTS]
         return next((n for n in same if self._views[n].dtype == like.dtype), same[0] if same else None)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from ckstore.codec.chunk import decode_into
-from ckstore.errors import CkError, FormatError, IntegrityError
+from ckstore.errors import CkError, IntegrityError
 from ckstore.format.closure import Row
 from ckstore.format.frame import Frame, parse
 from ckstore.store.repository import Repository
@@ -14,7 +14,7 @@ from ckstore.store.repository import Repository
 Logical = bytes | bytearray | memoryview
 """The bytes of a chunk."""
 MAX_HELD = 16
-"""Most chunks of a closure that one row may need at a time: more than any writer's, and a bound for a hostile one."""
+"""Chunks that are held for a second use while a row is decoded; a row that needs more is decoded in another way."""
 GAP_BYTES = 64 << 10
 """Frames at most this far apart in a pack are read in one go."""
 
@@ -94,11 +94,16 @@ class Decoder:
         """Decode row i into `out`, which has its logical size. Raises CorruptError naming the frame."""
         held: dict[int, Logical] = {}
         order = self._order(i, held)
+        if self._most_held(order) > MAX_HELD:
+            self._one_by_one(i, held, {}, out)
+            return
         wanted = Counter(base for link in order for base in self._rows[link].bases)
         mine: dict[int, bytearray] = {}
         for link in order:
             bases = self._rows[link].bases
-            target = out if link == i else self._buffer(mine, link)
+            if link != i:
+                mine[link] = self._buffer(self._rows[link].logical_bytes)
+            target = out if link == i else memoryview(mine[link])[: self._rows[link].logical_bytes]
             self._decode(link, [memoryview(held[base]) for base in bases], target)
             held[link] = target
             wanted.subtract(bases)
@@ -106,9 +111,46 @@ class Decoder:
                 if not wanted[base] and base in mine:
                     del held[base]
                     self._spares.append(mine.pop(base))
-            if len(mine) > MAX_HELD:
-                what = row_name(self._rows[i])
-                raise FormatError(f"{what}: needs more than {MAX_HELD} chunks at once to be decoded", object=what)
+
+    def _most_held(self, order: Sequence[int]) -> int:
+        """How many chunks of its own into() holds at most when it decodes in this order."""
+        wanted = Counter(base for link in order for base in self._rows[link].bases)
+        mine, n_held, most = set(order), 0, 0
+        for link in order:
+            n_held, bases = n_held + 1, self._rows[link].bases
+            most = max(most, n_held)
+            wanted.subtract(bases)
+            n_held -= sum(not wanted[base] and base in mine for base in set(bases))
+        return most
+
+    def _one_by_one(
+        self, i: int, known: Mapping[int, Logical], needs: dict[int, int], out: memoryview | None = None
+    ) -> bytearray:
+        """Decode row i into `out` or new memory, each base anew for every use of it: as often as the row's work says
+        (FORMAT.md), in the memory of as many chunks as _need() says.
+
+        The base that needs most comes first, as Sethi and Ullman (1970) order registers: some twenty will do for any
+        row that a closure may have.
+        """
+        row = self._rows[i]
+        held: dict[int, Logical] = {base: known[base] for base in row.bases if base in known}
+        mine: list[bytearray] = []
+        for base in sorted(set(row.bases).difference(held), key=lambda base: -self._need(base, known, needs)):
+            mine.append(self._one_by_one(base, known, needs))
+            held[base] = memoryview(mine[-1])[: self._rows[base].logical_bytes]
+        made = bytearray() if out is not None else self._buffer(row.logical_bytes)
+        target = memoryview(made)[: row.logical_bytes] if out is None else out
+        self._decode(i, [memoryview(held[base]) for base in row.bases], target)
+        self._spares.extend(mine)
+        return made
+
+    def _need(self, i: int, known: Mapping[int, Logical], needs: dict[int, int]) -> int:
+        """Chunks to be held while row i is decoded one by one, itself included."""
+        if i not in needs:
+            bases = set(self._rows[i].bases).difference(known)
+            below = sorted((self._need(base, known, needs) for base in bases), reverse=True)
+            needs[i] = max([len(below) + 1, *(need + place for place, need in enumerate(below))])
+        return needs[i]
 
     def _order(self, i: int, held: dict[int, Logical]) -> list[int]:
         """What must be decoded for row i, each row once, bases first; puts into `held` what is remembered of it.
@@ -132,14 +174,13 @@ class Decoder:
                 todo.extend((base, False) for base in reversed(self._rows[row].bases))
         return order
 
-    def _buffer(self, mine: dict[int, bytearray], i: int) -> memoryview:
-        """Memory for row i, noted as this call's own."""
-        n_bytes = self._rows[i].logical_bytes
+    def _buffer(self, n_bytes: int) -> bytearray:
+        """Memory for a chunk, at least so much of it."""
         spare = next((spare for spare in self._spares if len(spare) >= n_bytes), None)
-        if spare is not None:
-            self._spares.remove(spare)
-        mine[i] = bytearray(n_bytes) if spare is None else spare
-        return memoryview(mine[i])[:n_bytes]
+        if spare is None:
+            return bytearray(n_bytes)
+        self._spares.remove(spare)
+        return spare
 
     def _decode(self, i: int, bases: Sequence[memoryview], out: memoryview) -> None:
         row = self._rows[i]

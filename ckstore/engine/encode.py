@@ -23,7 +23,7 @@ from ckstore.engine.parent import Chain, Known, Parent, frame_cost, on_top
 from ckstore.engine.session import Session
 from ckstore.errors import UNREADABLE, IntegrityError
 from ckstore.format.closure import MAX_WORK
-from ckstore.format.frame import COMPANIONS, RAW, ROLE_MASTER, Base, Frame
+from ckstore.format.frame import COMPANIONS, MAX_DEPTH, RAW, ROLE_MASTER, Base, Frame
 from ckstore.format.pack import Packed, packed
 from ckstore.format.records import Root
 from ckstore.tensor import dotted
@@ -114,7 +114,10 @@ class Encoder:
 
     def _fits(self, chain: Chain) -> bool:
         root = self.root
-        limits = chain.cost <= root.chain_cost_milli / 1000 and chain.frames <= root.chain_frames
+        frames = min(
+            root.chain_frames, MAX_DEPTH - 8
+        )  # another job may have stored a base of this one on a longer chain
+        limits = chain.cost <= root.chain_cost_milli / 1000 and chain.frames <= frames
         return limits and chain.work <= MAX_WORK // 2  # a rounding or an average may come on top
 
     def _previous(self, mine: Held, data: Bytes) -> list[Candidate]:

@@ -6,7 +6,8 @@ by these numbers what the optimizer knows of each. Anything else is no error: th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import msgspec
@@ -17,7 +18,9 @@ from ckstore.engine.parent import Parent
 from ckstore.format.records import NodeRow, TensorRow, ValueRow
 from ckstore.tensor import Path, TensorView
 
-_SMALL = 16
+_COUNTS = frozenset({"float32", "float64", "int64", "int32"})
+_MOST_STEPS = 1 << 53
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class Settings:
@@ -30,13 +33,13 @@ class Settings:
         self._steps_before = {
             row.path: row for row, _ in parent.table if isinstance(row, TensorRow) and _is_step(row.path)
         }
-        self._groups: dict[Path, dict[Any, Path]] = {}
+        self._groups = _groups(self._now)
 
     def update(self, path: Path) -> Update | None:
         """How the parameter was updated whose moments lie in `path`: (…, "state", its number). None: not known."""
         if len(path) < 2 or path[-2] != "state":
             return None
-        group = self._group_of(path[:-2]).get(path[-1])
+        group = self._groups.get(path[:-2], {}).get(path[-1])
         if group is None:
             return None
         step, before = self._step(path)
@@ -50,21 +53,9 @@ class Settings:
             decoupled=self._values(group, "decoupled_weight_decay") != [False],
             nesterov=True in self._values(group, "nesterov"),
             dampening=next(iter(_numbers(self._values(group, "dampening"))), 0.0),
-            steps=None if step is None or before is None else step - before,
+            steps=None if step is None or before is None or step <= before else step - before,
             step=step,
         )
-
-    def _group_of(self, optimizer: Path) -> dict[Any, Path]:
-        """The group of each parameter of an optimizer, by its number."""
-        if optimizer not in self._groups:
-            found: dict[Any, Path] = {}
-            for path, data in self._now.items():
-                if path[: len(optimizer) + 1] == (*optimizer, "param_groups") and path[-1] == "params":
-                    members = _plain(data)
-                    numbers = members[1:] if isinstance(members, list) else []
-                    found.update((number, path[:-1]) for number in numbers if isinstance(number, int | str))
-            self._groups[optimizer] = found
-        return self._groups[optimizer]
 
     def _values(self, group: Path, name: str) -> list[Any]:
         """A value before and now; once if it did not change. Before comes first: a scheduler acts after the step."""
@@ -74,10 +65,24 @@ class Settings:
     def _step(self, path: Path) -> tuple[int | None, int | None]:
         """(count of steps now, in the parent)."""
         key = (*path, "step")
-        view, row = self._steps_now.get(key), self._steps_before.get(key)
-        now = _count(view.dtype, view.read(0, view.nbytes)) if view is not None else _whole(self._now.get(key))
-        before = _count(row.dtype, row.inline) if row is not None else _whole(self._before.get(key))
+        row = self._steps_before.get(key)
+        now = _count(self._steps_now.get(key)) or _whole(self._now.get(key))
+        before = _whole(self._before.get(key))
+        if row is not None and row.dtype in _COUNTS and row.inline and prod(row.shape) == 1:
+            before = _one(row.dtype, row.inline)
         return now, before
+
+
+def _groups(values: Mapping[Path, bytes]) -> dict[Path, dict[Any, Path]]:
+    """Of each optimizer, the group of every parameter by its number."""
+    found: dict[Path, dict[Any, Path]] = {}
+    for path, data in values.items():
+        if len(path) > 2 and (path[-1], path[-3]) == ("params", "param_groups"):
+            members = _plain(data)
+            numbers = members[1:] if isinstance(members, list) else []
+            known = found.setdefault(path[:-3], {})
+            known.update((number, path[:-1]) for number in numbers if isinstance(number, int | str))
+    return found
 
 
 def _is_step(path: Path) -> bool:
@@ -98,17 +103,23 @@ def _items(values: Iterable[Any], at: int) -> list[Any]:
 
 
 def _numbers(values: Iterable[Any]) -> tuple[float, ...]:
-    return tuple(float(value) for value in values if type(value) in (int, float))
+    """Those that are finite numbers of a size that binary32 has."""
+    found = (value for value in values if type(value) in (int, float) and abs(value) <= _LARGEST)
+    return tuple(map(float, found))
 
 
 def _whole(data: bytes | None) -> int | None:
     value = None if data is None else _plain(data)
-    return value if type(value) is int else None
+    return value if type(value) is int and 0 < value <= _MOST_STEPS else None
 
 
-def _count(dtype: str, data: bytes | memoryview | None) -> int | None:
+def _count(view: TensorView | None) -> int | None:
     """A count of steps that is kept as a tensor of one element."""
-    if data is None or dtype not in ("float32", "float64", "int64", "int32") or len(data) > _SMALL:
+    if view is None or view.dtype not in _COUNTS or prod(view.shape) != 1:
         return None
-    value = np.frombuffer(data, np.dtype(dtype))
-    return int(value[0]) if len(value) == 1 and np.isfinite(value[0]) else None
+    return _one(view.dtype, view.read(0, view.nbytes))
+
+
+def _one(dtype: str, data: bytes | memoryview) -> int | None:
+    value = float(np.frombuffer(data, np.dtype(dtype))[0])
+    return int(value) if 0 < value <= _MOST_STEPS else None

@@ -148,6 +148,7 @@ def _put(
     """Write manifest and closure; (the entry that will name them, the new checkpoint as a parent)."""
     rows, now = builder.rows(packs), time.time_ns()
     n_bytes = sum(manifest.tensor_bytes(row) for row, _ in table if isinstance(row, TensorRow))
+    manifest.check(table, "the new manifest", writer.root.chunk_elements)
     pages = manifest.to_pages(table)
 
     def manifest_head(refs: list[PageRef]) -> Manifest:

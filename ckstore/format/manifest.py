@@ -123,6 +123,13 @@ def _key(key: Any, depth: int) -> Any:
     return tuple(_key(part, depth + 1) for part in key)
 
 
+def check(table: Iterable[tuple[ManifestRow, ChunkColumns]], what: str, chunk_elements: int) -> None:
+    """Raise FormatError for a tensor that no reader would take: a manifest is not to be written with it."""
+    for row, columns in table:
+        if isinstance(row, TensorRow):
+            _check_tensor(row, columns, what, chunk_elements)
+
+
 def _check_tensor(row: TensorRow, columns: ChunkColumns, what: str, chunk_elements: int) -> None:
     name = dotted(row.path)
     try:

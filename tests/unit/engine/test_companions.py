@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+import ckstore
 from ckstore.adapters.tree import flatten
 from ckstore.engine import companions
 from ckstore.engine.hyper import Settings
@@ -147,3 +148,43 @@ def test_strange_groups_are_no_error(strange: Any) -> None:
     w = np.ones(4, "f4")
     optimizer = {"state": {0: {"exp_avg": w, "exp_avg_sq": w, "step": "soon"}}, "param_groups": [strange]}
     assert found({"model": {"w": w}, "optimizer": optimizer})["optimizer.state.0.exp_avg"][0] == "model.w"
+
+
+def test_a_tensor_that_is_both_a_moment_and_an_average_by_name_is_in_one_family(store_path: str) -> None:
+    """It was encoded twice once, and its checkpoint had a manifest that no reader takes."""
+    w, m, v = (np.random.default_rng(seed).normal(size=(128, 64)).astype("f4") for seed in range(3))
+    state = {"net": {"module.ema": {"w": w}}, "opt": {"m": {"ema": {"w": m}}, "v": {"ema": {"w": np.square(v)}}}}
+    rows = flatten(state)
+    views = [row for row in rows if isinstance(row, TensorView)]
+    members = [n for one in companions.find(views, Settings(rows, Parent())) for _, n in one.parts()]
+    assert len(set(members)) == len(members)
+    with ckstore.open(store_path, create=True, chunk_elements=1024) as store:
+        for _ in range(2):
+            store.save(state)
+        assert store.load()["opt"]["m"]["ema"]["w"].tobytes() == m.tobytes()
+
+
+def test_one_optimizer_for_each_parameter() -> None:
+    model = nn.Sequential(*(nn.Linear(4, 4, bias=False) for _ in range(20)))
+    optimizers = [torch.optim.AdamW([p]) for p in model.parameters()]
+    model(torch.randn(2, 4)).sum().backward()
+    for optimizer in optimizers:
+        optimizer.step()
+    state = {"model": model.state_dict(), **{f"opt{i}": one.state_dict() for i, one in enumerate(optimizers)}}
+    assert found(state)["opt7.state.0.exp_avg"] == ("model.7.weight", "opt7.state.0.exp_avg_sq", "")
+
+
+@pytest.mark.parametrize("steps", [(5, 4), (-6, -5), (-(10**6), 3), (0, 0), (1, 2**60), (-1.7e308, 1.7e308)])
+def test_counts_of_steps_that_are_none_are_not_known(steps: tuple[float, float]) -> None:
+    w = np.ones((8, 8), "f4")
+    kind = np.float64 if isinstance(steps[0], float) else np.int64
+    group = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e300, "weight_decay": float("nan"), "params": [0]}
+    states = [
+        {
+            "model": {"w": w},
+            "opt": {"state": {0: {"exp_avg": w, "exp_avg_sq": w, "step": kind(n)}}, "param_groups": [group]},
+        }
+        for n in steps
+    ]
+    update = update_of(states)
+    assert (update.steps, update.eps, update.weight_decay) == (None, (), ())

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ckstore.engine import decode
-from ckstore.engine.decode import MAX_HELD, Decoder
-from ckstore.errors import FormatError
-from ckstore.format.closure import Row
+from ckstore.engine.decode import Decoder
+from ckstore.format.closure import MAX_WORK, Row
 from ckstore.format.frame import RAW, ROLE_PREVIOUS, Base, Frame
 from ckstore.format.records import ObjectRef
 
@@ -89,15 +88,32 @@ def tree(depth: int) -> list[tuple[int, ...]]:
     return bases
 
 
-@pytest.mark.parametrize(("depth", "is_refused"), [(3, False), (6, True)])
-def test_what_needs_too_many_chunks_at_once_is_refused(depth: int, is_refused: bool, monkeypatch) -> None:
-    rows = closure(tree(depth))
+def comb(depth: int) -> list[tuple[int, ...]]:
+    """A chain whose every link has three bases of its own before the next one."""
+    bases: list[tuple[int, ...]] = [()]
+    for _ in range(depth):
+        below = len(bases) - 1
+        bases += [(), (), ()]
+        bases.append((below + 1, below + 2, below + 3, below))
+    return bases
+
+
+def crossed(depth: int) -> list[tuple[int, ...]]:
+    """Old rows that are needed once more at the end."""
+    bases: list[tuple[int, ...]] = [(), *((i,) for i in range(depth))]
+    for i in range(0, depth, 2):
+        bases.append((len(bases) - 1, i))
+    return bases
+
+
+@pytest.mark.parametrize("bases", [tree(3), tree(6), comb(60), crossed(40)], ids=["3", "6", "comb", "crossed"])
+def test_whatever_a_row_needs_a_score_of_chunks_is_enough(bases: list[tuple[int, ...]], monkeypatch) -> None:
+    rows = closure(bases)
     chunks = Chunks(rows, monkeypatch)
-    decoder, out = Decoder(chunks.repo, rows), memoryview(bytearray(8))
-    if is_refused:
-        with pytest.raises(FormatError, match=f"more than {MAX_HELD} chunks"):
-            decoder.into(len(rows) - 1, out)
-        assert len(chunks.decoded) < len(rows)
-    else:
-        decoder.into(len(rows) - 1, out)
-        assert len(chunks.decoded) == len(rows)
+    decoder, out, made = Decoder(chunks.repo, rows), memoryview(bytearray(8)), []
+    honest = decoder._buffer
+    monkeypatch.setattr(decoder, "_buffer", lambda n: made.append(honest(n)) or made[-1])
+    decoder.into(len(rows) - 1, out)
+    assert int.from_bytes(out, "little") == chunks.value(len(rows) - 1)
+    assert len({id(buffer) for buffer in made}) <= 20
+    assert len(chunks.decoded) <= MAX_WORK + 2000

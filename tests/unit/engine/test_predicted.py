@@ -212,3 +212,19 @@ def test_a_moment_that_changes_while_it_is_saved_predicts_nothing(store, monkeyp
     found = store.load("latest")
     assert torch.equal(found["model"]["0.weight"], moved)
     assert torch.equal(found["optimizer"]["state"][0]["exp_avg"], kept)
+
+
+def test_moments_that_come_round_again_leave_every_checkpoint_readable(store) -> None:
+    """Old moments are found by their ids; what weights are predicted from is then needed all at once."""
+    rng = np.random.default_rng(0)
+    n, period = 1 << 12, 10
+    moments = [(rng.normal(size=n).astype("f4"), rng.random(n).astype("f4")) for _ in range(period)]
+    w = rng.normal(size=n).astype("f4")
+    saved = []
+    for step in range(25):
+        m, v = moments[step % period]
+        w = w - np.float32(1e-3) * m / (np.sqrt(v) + np.float32(1e-8))
+        store.save({"params": {"w": w}, "opt": {"m": {"w": m}, "v": {"w": v}}}, step=step)
+        saved.append(w)
+    assert all(store.load(f"main@{step}")["params"]["w"].tobytes() == w.tobytes() for step, w in enumerate(saved))
+    assert store.verify("data").ok
