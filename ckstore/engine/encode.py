@@ -76,11 +76,7 @@ class Encoder:
         return xxhash.xxh3_128_digest(data, seed=self.root.hash_seed)
 
     def _settle(self, mine: Held, data: Bytes, held: Sequence[Held]) -> Outcome:
-        slot, known, quick = mine.slot, mine.known, self.quick(data)
-        if known is not None and quick == known.quick_hash:
-            mine.settle(known.chunk_id, self.parent.chain(known.row))
-            return Outcome(slot, known.chunk_id, quick, row=known.row)
-        chunk_id = blake3(data).digest()
+        slot, quick, chunk_id = mine.slot, self.quick(data), blake3(data).digest()
         row = self.parent.row_of.get(chunk_id)
         if row is not None:
             mine.settle(chunk_id, self.parent.chain(row))
@@ -128,7 +124,7 @@ class Encoder:
         chain = self.parent.chain(known.row)
         if chain.cost >= self.root.chain_cost_milli / 1000 or chain.frames >= self.root.chain_frames:
             return []
-        return mine.as_previous(chain)
+        return mine.as_previous(known, chain)
 
     def read_parent(self, known: Known, decoded: dict[bytes, Logical]) -> Logical | None:
         """Logical bytes of a chunk of the parent, checked; None if it cannot be read. decoded: others of the job."""

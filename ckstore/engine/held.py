@@ -60,12 +60,12 @@ class Held:
             np.copyto(self._copy, scratch.as_bytes(self._live))
         return self._copy
 
-    def as_previous(self, chain: Chain) -> list[Candidate]:
+    def as_previous(self, known: Known, chain: Chain) -> list[Candidate]:
         """The parent's chunk as what this one may be a delta of, if it can be read."""
-        before = self.before()
-        if before is None or self.known is None:
+        before = self._before(known)
+        if before is None:
             return []
-        return [Candidate(Reference(ROLE_PREVIOUS, self.known.dtype, memoryview(before)), self.known.chunk_id, chain)]
+        return [Candidate(Reference(ROLE_PREVIOUS, known.dtype, memoryview(before)), known.chunk_id, chain)]
 
     def as_companion(self, role: int, before: Chain | None) -> list[Candidate]:
         """This chunk in a role for a later one, and the parent's beside it. before: the chain of the parent's."""
@@ -73,10 +73,12 @@ class Held:
         now = self._now()
         if now is not None and self.chain is not None:
             found.append(Candidate(Reference(role, self.slot.view.dtype, now), self.chunk_id, self.chain))
-        then = self.before() if role in _BEFORE and self._fits() else None
-        if then is not None and before is not None and self.known is not None:
-            reference = Reference(_BEFORE[role], self.known.dtype, memoryview(then))
-            found.append(Candidate(reference, self.known.chunk_id, before))
+        known = self.known
+        if role in _BEFORE and before is not None and known is not None and self._is_like(known):
+            then = self._before(known)
+            if then is not None:
+                reference = Reference(_BEFORE[role], known.dtype, memoryview(then))
+                found.append(Candidate(reference, known.chunk_id, before))
         return found
 
     def _now(self) -> memoryview | None:
@@ -87,17 +89,15 @@ class Held:
             return data.data
         return None
 
-    def _fits(self) -> bool:
+    def _is_like(self, known: Known) -> bool:
         """Whether the parent's chunk has the same elements: the tensor may have had another shape or dtype."""
-        known = self.known
-        return known is not None and (known.dtype, known.n_bytes) == (self.slot.view.dtype, len(self._live))
+        return (known.dtype, known.n_bytes) == (self.slot.view.dtype, len(self._live))
 
-    def before(self) -> Logical | None:
-        """Logical bytes of the parent's chunk, checked; None if there is none or it cannot be read."""
-        if self.known is None:
-            return None
-        if self.known.chunk_id not in self._decoded:
-            data = self._source.read_parent(self.known, self._decoded)
-            if data is not None:
-                self._decoded[self.known.chunk_id] = data
-        return self._decoded.get(self.known.chunk_id)
+    def _before(self, known: Known) -> Logical | None:
+        """Logical bytes of the parent's chunk, checked; None if it cannot be read."""
+        if known.chunk_id not in self._decoded:
+            data = self._source.read_parent(known, self._decoded)
+            if data is None:
+                return None
+            self._decoded[known.chunk_id] = data
+        return self._decoded[known.chunk_id]

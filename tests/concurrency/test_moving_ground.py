@@ -213,3 +213,27 @@ def test_a_save_beside_a_verify_makes_it_look_no_longer(store, open_store, monke
     looks = at_every_look(monkeypatch, lambda: save(store, "other", 0))
     assert open_store().verify("stored").ok
     assert len(looks) == 1
+
+
+def test_where_nobody_can_tell_what_is_needed_all_damage_counts(open_store, monkeypatch) -> None:
+    """A closure is damaged, and somebody saves while verify looks: what the new root needs cannot be told from it."""
+    store, other = open_store(), open_store()
+    for step in range(3):
+        save(store, "main", step)
+    damaged = Path(store.path, "closure", store._resolve("main@1").closure.name)
+    damaged.write_bytes(damaged.read_bytes()[:50])
+    once(survey, "_look_at_catalog", lambda: save(other, "other", 0))
+    with ckstore.open(store.path, readonly=True) as reader:
+        assert [damage.object for damage in reader.verify().damages] == [f"closure {damaged.name}"]
+
+
+def test_a_frame_of_a_newer_version_is_no_damage(open_store, monkeypatch) -> None:
+    store = open_store()
+    save(store, "main", 0)
+
+    def newer(*_: object) -> None:
+        raise ckstore.UnsupportedError("unknown codec 99: written by a newer ckstore")
+
+    monkeypatch.setattr(verify_chunks.Decoder, "chunk", newer)
+    with pytest.raises(ckstore.UnsupportedError, match="newer ckstore"):
+        store.verify("data")

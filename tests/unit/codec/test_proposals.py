@@ -17,6 +17,7 @@ from ckstore.codec.hints import AVERAGE, MOMENTUM, VARIANCE, WEIGHT, Hints, Upda
 from ckstore.codec.predict import ADAM, LINEAR, SECOND
 from ckstore.codec.sample import take
 from ckstore.codec.scene import Scene, Source
+from ckstore.format.frame import ROLE_PREVIOUS
 from codec_material import round_trip
 from codec_training import COLUMNS, LR, Floats, adam, flat, of_average, of_variance, of_weight, update
 
@@ -52,6 +53,20 @@ def test_every_proposal_brings_the_chunk_back(lazy: bool) -> None:
                 assert out.tobytes() == raw.tobytes()
     expected = {(ADAM, 3, False), (ADAM, 4, False), (SECOND, 3, False), *((LINEAR, n, False) for n in (1, 2, 3))}
     assert formulas >= expected | ({(ADAM, 4, True), (SECOND, 3, True)} if lazy else set())
+
+
+def test_there_is_nothing_to_propose_without_what_it_takes() -> None:
+    raw = np.frombuffer(flat(NEXT.w), np.uint8)
+    alone = {ROLE_PREVIOUS: Source(0, 0, np.frombuffer(flat(BEFORE.w), np.uint8))}
+    for part in (WEIGHT, MOMENTUM, AVERAGE):
+        assert not list(proposals(Scene(0, _hints(part, update(1, 13)), alone, take(raw, 4))))
+
+
+def test_a_few_elements_are_too_few_to_fit_anything() -> None:
+    for part, known in ((WEIGHT, of_weight(BEFORE, NEXT)), (AVERAGE, of_average(BEFORE.w, NEXT.m, BEFORE.m))):
+        few = {r.role: Source(i, 0, np.frombuffer(r.data, np.uint8)[:32]) for i, r in enumerate(known)}
+        raw = np.frombuffer(flat(NEXT.w), np.uint8)[:32]
+        assert not list(proposals(Scene(0, _hints(part, update(8, 20)), few, raw)))
 
 
 def test_hints_that_are_nonsense_cost_nothing_but_time() -> None:

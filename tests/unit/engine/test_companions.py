@@ -17,7 +17,7 @@ from ckstore.engine import companions
 from ckstore.engine.hyper import Settings
 from ckstore.engine.parent import Parent
 from ckstore.format.manifest import ChunkColumns
-from ckstore.format.records import TensorRow
+from ckstore.format.records import TensorRow, ValueRow
 from ckstore.tensor import TensorView, dotted
 
 
@@ -188,3 +188,14 @@ def test_counts_of_steps_that_are_none_are_not_known(steps: tuple[float, float])
     ]
     update = update_of(states)
     assert (update.steps, update.eps, update.weight_decay) == (None, (), ())
+
+
+def test_a_second_moment_whose_name_looks_like_a_first_one() -> None:
+    w = np.ones((4, 4), "f4")
+    assert found({"opt": {"m": {"m": {"w": w}, "v": {"w": w}}}}) == {"opt.m.m.w": ("", "opt.m.v.w", "")}
+
+
+def test_values_that_are_no_messagepack_are_none() -> None:
+    path = ("opt", "param_groups", 0)
+    rows = [ValueRow((*path, "params"), b"\x92\x00\x00"), ValueRow((*path, "lr"), b"\xc1")]
+    assert Settings(rows, Parent()).update(("opt", "state", 0)).lr == ()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ckstore
+from ckstore.engine import nearest
 from tests.support.packs import rows_of, spoil
 
 N = 1 << 16
@@ -69,3 +70,11 @@ def test_a_damaged_candidate_is_passed_over(store) -> None:
     for row in rows_of(store, "bad@latest"):
         spoil(store, row)
     assert parent_of(store, store.save(tuned(model(1)), run="tuned")) == good.id
+
+
+def test_only_some_runs_are_looked_at(store, monkeypatch) -> None:
+    monkeypatch.setattr(nearest, "CANDIDATES", 2)
+    store.save(model(1), run="near")
+    for seed in (2, 3):
+        store.save(model(seed), run=f"far{seed}")
+    assert parent_of(store, store.save(tuned(model(1)), run="tuned")) is None
