@@ -17,6 +17,8 @@ from ckstore.codec.scratch import Bytes
 
 Factor = npt.NDArray[np.int8]
 _STEPS = 8
+_COLUMNS = 1 << 14
+"""At a time: tables of what is left of a column take eight times its bytes."""
 """To a power of two."""
 
 
@@ -100,10 +102,12 @@ def _sums(plane: Bytes, factors: Factors) -> Iterator[tuple[npt.NDArray[np.uint8
 
     r = 8 a + k and f = 8 c + l give a + c, and one more where k + l >= 8: of each k there is one row of sums.
     """
-    ones = np.arange(_STEPS, dtype=np.int8)[:, None] + (factors.columns & 7) >= _STEPS
-    of_rest = (factors.columns >> 3).astype(np.uint8) + ones.astype(np.uint8)
-    for piece, in_rows, in_columns in _pieces(plane, factors.grid):
+    for whole, in_rows, in_columns in _pieces(plane, factors.grid):
         rows = factors.rows[in_rows]
-        sums = of_rest[:, in_columns].take(rows & 7, 0)
-        sums += (rows >> 3).astype(np.uint8)[:, None]
-        yield piece, sums
+        for start in range(0, whole.shape[1], _COLUMNS):
+            piece, columns = whole[:, start : start + _COLUMNS], factors.columns[in_columns][start : start + _COLUMNS]
+            ones = np.arange(_STEPS, dtype=np.int8)[:, None] + (columns & 7) >= _STEPS
+            of_rest = (columns >> 3).astype(np.uint8) + ones.astype(np.uint8)
+            sums = of_rest.take(rows & 7, 0)
+            sums += (rows >> 3).astype(np.uint8)[:, None]
+            yield piece, sums

@@ -105,3 +105,15 @@ def test_factors_are_of_rotated_elements_without_holes() -> None:
     for params in (b"\0\4\2\0" + grid, b"\0\1\3\0" + grid, b"\0\2\3\1\0\0" + grid):
         with pytest.raises(UnsupportedError):
             planes.parse_params(params)
+
+
+@pytest.mark.parametrize(("n", "columns", "start"), [(1 << 16, 1024, 77), (1 << 17, 40_000, 5), (1 << 16, 1 << 15, 0)])
+def test_wide_matrices_are_taken_piece_by_piece(n: int, columns: int, start: int) -> None:
+    rng, grid = np.random.default_rng(0), Grid(columns, start)
+    sides = (rng.integers(-128, 128, size).astype(np.int8) for size in (grid.n_rows(n), columns))
+    made, plane = Factors(grid, *sides), rng.integers(0, 256, n).astype(np.uint8)
+    less = plane.copy()
+    factors.subtract(less, made)
+    assert (less == plane - factors.at(np.arange(n), made)).all()
+    factors.add(less, made)
+    assert (less == plane).all()
