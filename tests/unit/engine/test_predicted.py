@@ -16,7 +16,7 @@ from ckstore.engine import encode
 from ckstore.engine.parent import load_parent
 from ckstore.format.closure import MAX_WORK
 from ckstore.tensor import dotted
-from tests.support.packs import rows_of
+from tests.support.packs import rows_of, spoil
 from tests.support.training import assert_equal, training
 
 N_STEPS = 10
@@ -228,3 +228,14 @@ def test_moments_that_come_round_again_leave_every_checkpoint_readable(store) ->
         saved.append(w)
     assert all(store.load(f"main@{step}")["params"]["w"].tobytes() == w.tobytes() for step, w in enumerate(saved))
     assert store.verify("data").ok
+
+
+def test_moments_of_the_parent_that_cannot_be_read_predict_nothing(store) -> None:
+    first, second = training(2)
+    store.save(first)
+    moments = chunk_ids(store, "optimizer")
+    for row in rows_of(store, "latest"):
+        if row.chunk_id in moments:
+            spoil(store, row)
+    store.save(second)
+    assert_equal(store.load("latest"), second)
