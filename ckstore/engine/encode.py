@@ -109,12 +109,11 @@ class Encoder:
         return packed(Frame(encoded.codec, chunk_id, len(data), bases, encoded.params, payload))
 
     def _fits(self, chain: Chain) -> bool:
+        """Whether the chain is short enough, with room for what may come on top: a rounding, an average, and a base
+        that another job of this save has stored on a longer chain of its own."""
         root = self.root
-        frames = min(
-            root.chain_frames, MAX_DEPTH - 8
-        )  # another job may have stored a base of this one on a longer chain
-        limits = chain.cost <= root.chain_cost_milli / 1000 and chain.frames <= frames
-        return limits and chain.work <= MAX_WORK // 2  # a rounding or an average may come on top
+        short = chain.frames <= min(root.chain_frames, MAX_DEPTH - 8) and chain.work <= MAX_WORK // 2
+        return short and chain.cost <= root.chain_cost_milli / 1000
 
     def _previous(self, mine: Held, data: Bytes) -> list[Candidate]:
         """The parent's chunk, if a delta against it is allowed."""

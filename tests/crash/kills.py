@@ -9,7 +9,6 @@ from collections import Counter
 import ckstore
 from tests.support.children import Child, children, do_anything
 from tests.support.marks import Promise
-from tests.support.states import assert_whole_and_tidy
 
 
 def kill_once(path: str, rng: random.Random, promise: Promise, step: int) -> tuple[int, int]:
@@ -31,11 +30,5 @@ def kill_often(path: str, n: int, seed: int) -> Counter[str]:
         step, more = kill_once(path, rng, promise, step)
         n_commits += more
         with ckstore.open(path) as store:
-            try:
-                promise.check(store)
-                assert_whole_and_tidy(store)
-            except BaseException as error:
-                error.add_note(f"kill {i} of seed {seed}")
-                raise
-            promise.settle(store)
+            promise.look(store, f"kill {i} of seed {seed}")
     return Counter({"kills": n, "commits": n_commits})

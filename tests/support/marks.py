@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ckstore
-from tests.support.states import Key
+from tests.support.states import Key, assert_whole_and_tidy
 
 Tags = tuple[str, ...]
 
@@ -101,6 +101,16 @@ class Promise:
         dropped = {(ck.run, ck.step): tuple(ck.dropped) for ck in store.checkpoints() if ck.dropped}
         owed = {key: drop for key, drop in self.dropped.items() if key in found}
         assert dropped in (owed, owed | dict.fromkeys(self.under_way.thinned, self.under_way.drop))
+
+    def look(self, store: ckstore.Store, after: str) -> None:
+        """All that must be there is, whole and without strays; what is seen is owed from now on. after: for errors."""
+        try:
+            self.check(store)
+            assert_whole_and_tidy(store)
+        except BaseException as error:
+            error.add_note(after)
+            raise
+        self.settle(store)
 
     def settle(self, store: ckstore.Store) -> None:
         """What has been seen is owed from now on, and what was not there will not appear."""
