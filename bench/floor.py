@@ -7,6 +7,9 @@ checkpoint, in bits an element; tables, headers and metadata are free, and the c
     a row's bit rows that did not change since the parent, or that a prediction gives bit for bit
     fields      entropies of the exponent and of the bytes of sign and mantissa; of integers, of their bytes
     factored    the same, the exponent less a row's and a column's factor of a byte each (moments, bits counted)
+    to scale    of floats: entropy of magnitude class, sign and two leading bits of what is left of the words (the bits
+                without the sign, near the logarithm of a size) when the means of rows and columns are taken off, or of
+                their distance to a multiple of those of a prediction; the sign one bit, the bits below in full
     given       the same, exponent and sign coded in the context of the parent's
     xor         entropies of the bytes of the xor with the parent
     delta       entropy of magnitude class, sign and two leading bits of the difference to a prediction, as integers in
@@ -129,6 +132,7 @@ def _ways(x: Words, guesses: Sequence[Words], mantissa: int, n_rows: int) -> Ite
     yield top + rest
     if mantissa:
         yield _factored(exponent, np.zeros_like(exponent), n_rows) + rest
+        yield from (_to_scale(x, guess, n_rows) for guess in (None, *guesses))
     for position, guess in enumerate(guesses):
         if position == 0:
             yield _planes(x ^ guess, width)
@@ -146,17 +150,39 @@ def _given(x: Words, base: Words, mantissa: int, rest: float) -> float:
 
 def _delta(x: Words, guess: Words, mantissa: int, n_rows: int) -> Iterator[float]:
     width = 8 * x.dtype.itemsize
-    difference = _ordered(x, mantissa) - _ordered(guess, mantissa)
-    sign = difference >> (width - 1)
-    size = np.where(sign > 0, ~difference, difference)
-    length = _bit_length(size)
-    low = np.maximum(length - 1 - _LEAD, 0)
-    lead = (size >> low.astype(size.dtype)).astype(np.int64) & 3
-    noise, tail = float(low.mean()), 2 * lead + sign.astype(np.int64)
+    length, tail, noise = _classes(_ordered(x, mantissa) - _ordered(guess, mantissa), width)
     exponent = _exponent(guess, mantissa)
     yield conditional(8 * length + tail, exponent) + noise
     if mantissa:
         yield _factored(np.where(length > 0, length + exponent, 0), tail, n_rows) + noise
+
+
+def _classes(difference: Words, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], float]:
+    """Of signed integers of so many bits: lengths, two leading bits and sign, and the bits below on average."""
+    sign = difference >> type_of(difference)(width - 1)
+    size = np.where(sign > 0, ~difference, difference)
+    length = _bit_length(size)
+    low = np.maximum(length - 1 - _LEAD, 0)
+    lead = (size >> low.astype(size.dtype)).astype(np.int64) & 3
+    return length, 2 * lead + sign.astype(np.int64), float(low.mean())
+
+
+def _to_scale(x: Words, guess: Words | None, n_rows: int) -> float:
+    if min(x.shape) < _LEAST_ROWS:
+        return float(8 * x.dtype.itemsize)
+    left = _centred(x)
+    if guess is not None and (squares := np.vdot(before := _centred(guess), before)):
+        left -= np.vdot(left, before) / squares * before
+    length, tail, noise = _classes(np.rint(left).astype(np.int64).view(np.uint64), 64)
+    has_signs = bool((x >> type_of(x)(8 * x.dtype.itemsize - 1)).any())
+    return entropy(8 * length + tail) + noise + has_signs + 8 / x.shape[1] + 8 / n_rows
+
+
+def _centred(x: Words) -> npt.NDArray[np.float64]:
+    """The bits without the sign, less the means of rows and columns."""
+    words = (x & type_of(x)((1 << (8 * x.dtype.itemsize - 1)) - 1)).astype(np.float64)
+    words -= words.mean(1, keepdims=True)
+    return np.asarray(words - words.mean(0))
 
 
 def _factored(classes: npt.NDArray[np.int64], tail: npt.NDArray[np.int64], n_rows: int) -> float:

@@ -150,11 +150,22 @@ def moment(
         else:
             decayed = decayed * _f4(second)
     yield decayed
+    if name == "exp_avg_sq":
+        yield _at_least(decayed, slots, group["betas"], steps[0] - steps[1])
     sparse = "weight_decay" not in group
     if name == "exp_avg_sq" and (sparse or steps[0] - steps[1] == 1):
         start = earlier["exp_avg"].astype(np.float64)
         gradient = ((now["exp_avg"] - start) / (1 - first) + start).astype(np.float32)
         yield (base if sparse else decayed) + _f4(1 - second) * (gradient * gradient - (base if sparse else 0))
+
+
+def _at_least(decayed: Floats, slots: Any, betas: tuple[float, float], n_steps: int) -> Floats:
+    """The least that a second moment can be, if the gradients since then add up to what the first ones show (Cauchy and
+    Schwarz)."""
+    first, second = betas
+    new = slots[0]["exp_avg"] - _f4(first**n_steps) * slots[1]["exp_avg"]
+    spread = sum((first**2 / second) ** step for step in range(n_steps)) * (1 - first) ** 2 / (1 - second)
+    return decayed + new * new / _f4(spread) if spread else decayed
 
 
 def fitted(x: Floats, base: Floats, terms: Sequence[Floats]) -> Floats:

@@ -54,6 +54,17 @@ typedef struct ck_prediction {
     float coefficients[CK_COEFFICIENTS_MOST];
 } ck_prediction;
 
+/* A matrix and what is known of the words in it. word(x) = x without its top bit, as an integer: of a float near the
+ * logarithm of its size, in steps of 2^-mantissa of a power of two. */
+typedef struct ck_scale {
+    uint32_t slope;  /* in parts of 2^16 */
+    uint32_t origin;
+    unsigned shift;  /* below 32 */
+    size_t columns;  /* of the matrix, 1 or more */
+    size_t start;    /* column of the first element, below columns */
+    const int8_t *of_rows, *of_columns; /* of each row that the elements touch, and of each column */
+} ck_scale;
+
 typedef struct ck_kernels {
     const char *name;
 
@@ -104,6 +115,17 @@ typedef struct ck_kernels {
      * masked: where m and m', widened, have the same bits, it is w, or v for `second`. A NaN is widened by its bits, the
      * payload at the top. Another kind, dtype or n_bases does nothing. */
     void (*predict)(const ck_prediction *how, size_t n, uint8_t *dst);
+
+    /* Of element i in row r and column c of the matrix:
+     * dst[i] = ((slope * word(src[i]) >> 16) + origin + ((of_rows[r] + of_columns[c]) << shift)) << turned, modulo 2^W.
+     * src may be NULL: zeros. turned is 0 or 1. Widths: 2 and 4. */
+    void (*scaled)(const uint8_t *src, size_t n, unsigned width, const ck_scale *how, unsigned turned, uint8_t *dst);
+    /* Adds word(src[i]) - (slope * word(base[i]) >> 16) to the sums of its row and of its column, for slopes of 2^16 or
+     * less. base may be NULL: zeros. Of how only slope, columns and start count. Widths: 2 and 4. */
+    void (*word_sums)(const uint8_t *src, const uint8_t *base, size_t n, unsigned width, const ck_scale *how,
+                      int64_t *rows, int64_t *columns);
+    /* dst[i] = rotl(src[i], r), where r is 1 or W-1. Widths: 2 and 4. */
+    void (*turn)(const uint8_t *src, size_t n, unsigned width, unsigned r, uint8_t *dst);
 
     /* Bit i (lowest first) of bitmap = src[i] != hole; values = those elements in order. hole is compared in W bits.
      * bitmap: (n+7)/8 bytes; values: n elements, of which those after the count are undefined. Returns the count. */

@@ -1,5 +1,5 @@
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp
 
 
@@ -28,6 +28,14 @@ cdef extern from "ck_kernels.h" nogil:
         unsigned int dtypes[4]
         const uint8_t *bases[4]
         float coefficients[5]
+    ctypedef struct ck_scale:
+        uint32_t slope
+        uint32_t origin
+        unsigned int shift
+        size_t columns
+        size_t start
+        const int8_t *of_rows
+        const int8_t *of_columns
     size_t CK_PALETTE_SYMBOLS
     size_t CK_PROFILE
     ctypedef struct ck_kernels:
@@ -44,6 +52,10 @@ cdef extern from "ck_kernels.h" nogil:
         int (*recentred_origin)(const uint8_t *, const uint8_t *, size_t, unsigned int, unsigned int, const uint32_t *,
                                 ck_tally *, uint64_t *) noexcept nogil
         void (*predict)(const ck_prediction *, size_t, uint8_t *) noexcept nogil
+        void (*scaled)(const uint8_t *, size_t, unsigned int, const ck_scale *, unsigned int, uint8_t *) noexcept nogil
+        void (*word_sums)(const uint8_t *, const uint8_t *, size_t, unsigned int, const ck_scale *, int64_t *,
+                          int64_t *) noexcept nogil
+        void (*turn)(const uint8_t *, size_t, unsigned int, unsigned int, uint8_t *) noexcept nogil
         size_t (*sparse_split)(const uint8_t *, size_t, unsigned int, uint64_t, uint8_t *, uint8_t *) noexcept nogil
         size_t (*sparse_merge)(const uint8_t *, const uint8_t *, size_t, size_t, unsigned int, uint64_t,
                                uint8_t *) noexcept nogil

@@ -65,6 +65,30 @@ def predict(
     out_dtype: int,
     out: WriteableBuffer,
 ) -> None: ...
+def scaled(
+    src: ReadableBuffer | None,
+    width: int,
+    slope: int,
+    origin: int,
+    shift: int,
+    columns: int,
+    start: int,
+    of_rows: ReadableBuffer,
+    of_columns: ReadableBuffer,
+    turned: bool,
+    dst: WriteableBuffer,
+) -> None: ...
+def word_sums(
+    src: ReadableBuffer,
+    base: ReadableBuffer | None,
+    width: int,
+    slope: int,
+    columns: int,
+    start: int,
+    rows: WriteableBuffer,
+    sums: WriteableBuffer,
+) -> None: ...
+def turn(src: ReadableBuffer, width: int, left: bool, dst: WriteableBuffer) -> None: ...
 def round_floats(src: ReadableBuffer, kind: int, dst: WriteableBuffer) -> None: ...
 def is_constant(src: ReadableBuffer, width: int) -> bool: ...
 def equal(one: ReadableBuffer, other: ReadableBuffer) -> bool: ...

@@ -53,6 +53,7 @@ cdef size_t _count(Py_ssize_t n_bytes, unsigned int width) except? 0:
 include "planes.pxi"
 include "delta.pxi"
 include "predict.pxi"
+include "scaled.pxi"
 include "scan.pxi"
 include "huffman.pxi"
 include "palette.pxi"

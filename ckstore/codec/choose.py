@@ -55,7 +55,7 @@ class Plan:
     predictor: Predictor | None = None
     """Of a predicted chunk."""
     factors: Factors | None = None
-    """Of planes, for this very chunk."""
+    """Of the predictor's scale, for this very chunk."""
 
 
 def plans(raw: Bytes, kind: Kind, bases: Mapping[int, Bytes], level: Level = Level.BALANCED) -> list[Plan]:
@@ -94,13 +94,13 @@ def encode(raw: Bytes, bases: Mapping[int, Bytes], plan: Plan, level: Level = Le
     under, recentred = [bases[position] for position in plan.bases], plan.center is not None
     if plan.predictor is not None:
         params = predict.pack_params(plan.predictor, recentred)
-        return params, predict.encode(raw, under, plan.predictor, plan.stats[0], plan.center, level)
+        return params, predict.encode(raw, under, plan.predictor, plan.stats[0], plan.center, level, plan.factors)
     if plan.codec == DELTA_INT:
         payload = delta.encode(raw, under[0], plan.kind, plan.stats[0], plan.matches, plan.center, level)
         return delta.pack_params(plan.kind, recentred), payload
-    base, grid = under[0] if under else None, plan.factors.grid if plan.factors else None
-    shape = planes.Shape(plan.kind.width, _rotate(plan.kind, base), plan.holes, grid)
-    return planes.pack_params(shape), planes.encode(raw, base, shape, plan.stats, plan.matches, plan.factors, level)
+    base = under[0] if under else None
+    shape = planes.Shape(plan.kind.width, _rotate(plan.kind, base), plan.holes)
+    return planes.pack_params(shape), planes.encode(raw, base, shape, plan.stats, plan.matches, level)
 
 
 def _rotate(kind: Kind, base: Bytes | None) -> bool:

@@ -119,7 +119,7 @@ def _sources(references: Sequence[Reference], dtype: str, n_bytes: int) -> dict[
 
 _N_BASES = {
     RAW: (0,), FILL: (0,), PLANES: (0,), DELTA_INT: (1,), DELTA_XOR: (1,), ROUND: (1,),
-    PREDICTED: range(1, MAX_BASES + 1),
+    PREDICTED: range(MAX_BASES + 1),
 }  # fmt: skip
 
 

@@ -22,13 +22,14 @@ place runs against the exponent of the weight, and c does not.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ckstore._native import kernels
 from ckstore.codec import entropy, scratch
-from ckstore.codec.entropy import Stats
+from ckstore.codec.entropy import Stats, Stream
 from ckstore.codec.kinds import WIDTHS, Kind
 from ckstore.codec.levels import Level
 from ckstore.codec.scratch import Bytes
@@ -38,7 +39,6 @@ _LAYOUT = 0
 _FLOATS, _RECENTRED = 1, 2
 _PARAMS = struct.Struct("<BBB")
 _CENTER = struct.Struct("<hB")
-_TABLE_BYTES = 2 * entropy.HEAD_BYTES
 MANTISSAS = {2: (7, 10), 4: (23,), 8: (52,)}
 """Bits below the exponent that floats of a width may have: bfloat16, float16; float32; float64."""
 PARAMS_BYTES = _PARAMS.size
@@ -72,18 +72,19 @@ def parse_params(params: bytes) -> tuple[Kind, bool]:
 
 def encode(
     raw: Bytes, base: Bytes, kind: Kind, stats: Stats, matches: bool, center: Center | None = None,
-    level: Level = Level.BALANCED,
+    level: Level = Level.BALANCED, sides: Sequence[Stream] = (),
 ) -> Bytes:  # fmt: skip
-    """The payload of `raw` against `base`; stats, matches: what a sample says of the symbols."""
+    """The payload of `raw` against `base`; stats, matches: what a sample says of the symbols; sides: first streams."""
     head = b"" if center is None else _CENTER.pack(*center)
-    start = len(head) + _TABLE_BYTES
+    before = b"".join(stored.tobytes() for _, stored in sides)
+    start = len(head) + (2 + len(sides)) * entropy.HEAD_BYTES + len(before)
     symbols = scratch.buffer("symbols", len(raw) // kind.width)
     payload = np.empty(start + len(raw) + kernels.BITS_SLACK, np.uint8)
     n_bits = kernels.delta_split(raw, base, kind.width, kind.is_float, symbols, payload[start:], *(center or ()))
     end = start + n_bits
     tier, stored = entropy.encode(symbols, stats, matches, entropy.room("symbols", len(symbols)), level)
-    table = entropy.heads([(entropy.RAW, payload[start:end]), (tier, stored)])
-    payload[:start] = scratch.as_bytes(head + table)
+    table = entropy.heads([*sides, (entropy.RAW, payload[start:end]), (tier, stored)])
+    payload[:start] = scratch.as_bytes(head + table + before)
     if end + len(stored) > len(payload):
         return np.concatenate((payload[:end], stored))
     payload[end : end + len(stored)] = stored
@@ -92,10 +93,21 @@ def encode(
 
 def decode(kind: Kind, payload: Bytes, base: Bytes, out: Bytes, recentred: bool = False) -> None:
     """Fill `out`. Raises FormatError for a payload that is not exactly of its length."""
+    center, streams = parse(kind, payload, recentred, 2)
+    merge(kind, streams, base, out, center)
+
+
+def parse(kind: Kind, payload: Bytes, recentred: bool, n_streams: int) -> tuple[Center | None, list[Stream]]:
+    """The parts of a payload: bits and symbols are the last two streams. Raises FormatError."""
+    center = _parse_center(kind, payload) if recentred else None
+    return center, entropy.parse(payload[_CENTER.size :] if recentred else payload, n_streams)
+
+
+def merge(kind: Kind, streams: Sequence[Stream], base: Bytes, out: Bytes, center: Center | None) -> None:
+    """Fill `out` from bits and symbols. Raises FormatError for others than of its length."""
     if len(out) % kind.width or len(base) != len(out):
         raise FormatError("differences that do not fit the chunk")
-    center = _parse_center(kind, payload) if recentred else None
-    (bits_tier, bits), (tier, stored) = entropy.parse(payload[_CENTER.size :] if recentred else payload, 2)
+    (bits_tier, bits), (tier, stored) = streams
     if bits_tier != entropy.RAW:
         raise UnsupportedError(f"bit stream in tier {bits_tier}: written by a newer ckstore")
     n = len(out) // kind.width

@@ -1,19 +1,22 @@
-"""Factors of the rows and columns of a matrix, for the exponents of optimiser moments.
+"""Factors of the rows and columns of a matrix: a byte each, in steps of a fraction of a power of two.
 
-A moment is near a product of its row's and its column's size (Shazeer and Stern 2018), so its exponent is near a sum.
-The chunk is rows of C elements and begins at column c0 of its first row; row i has r_i, column j has f_j, both i8 in
-eighths of a power of two. What is stored of the exponent plane is, modulo 256, each byte less floor((r_i + f_j) / 8).
+The chunk is rows of C elements and begins at column c0 of its first row; row i has r_i, column j has f_j. They are used
+by a scale (scale.py), and by planes, where what is stored of the exponents is, modulo 256, each byte less
+floor((r_i + f_j) / 8).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ckstore.codec import entropy
+from ckstore.codec.levels import Level
 from ckstore.codec.scratch import Bytes
+from ckstore.errors import FormatError
 
 Factor = npt.NDArray[np.int8]
 _STEPS = 8
@@ -43,44 +46,30 @@ class Factors(NamedTuple):
     columns: Factor
 
 
-def of_exponents(exponents: Bytes, grid: Grid) -> Factors:
-    """Factors of a plane of exponents: means of rows and of columns, less the mean of all."""
-    rows, n_in_row = np.zeros(grid.n_rows(len(exponents))), np.zeros(grid.n_rows(len(exponents)))
-    columns, n_in_column = np.zeros(grid.columns), np.zeros(grid.columns)
-    for piece, in_rows, in_columns in _pieces(exponents, grid):
-        numbers = piece.astype(np.float32)
-        rows[in_rows] += numbers @ np.ones(numbers.shape[1], np.float32)
-        columns[in_columns] += np.ones(numbers.shape[0], np.float32) @ numbers
-        n_in_row[in_rows] += numbers.shape[1]
-        n_in_column[in_columns] += numbers.shape[0]
-    mean = rows.sum() / max(len(exponents), 1)
-    return Factors(grid, _eighths(rows, n_in_row, mean, 0.5), _eighths(columns, n_in_column, mean, 0.0))
+def parse(grid: Grid, n: int, streams: Sequence[entropy.Stream]) -> Factors:
+    """The factors of n elements from their two streams. Raises FormatError, before memory is taken, for a matrix that
+    does not fit."""
+    if not grid.start < grid.columns <= n:
+        raise FormatError("a matrix that does not fit the chunk")
+    rows, columns = np.empty(grid.n_rows(n), np.uint8), np.empty(grid.columns, np.uint8)
+    for stream, out in zip(streams, (rows, columns), strict=True):
+        entropy.decode(*stream, out)
+    return Factors(grid, rows.view(np.int8), columns.view(np.int8))
 
 
-def _eighths(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64], mean: float, more: float) -> Factor:
-    """Means less `mean`, and `more` so that what is cut down to a whole exponent is rounded."""
-    means = np.divide(sums, counts, out=np.full(len(sums), mean), where=counts > 0)
-    found: Factor = np.clip(np.rint(_STEPS * (means - mean + more)), -128, 127).astype(np.int8)
-    return found
-
-
-def subtract(plane: Bytes, factors: Factors) -> None:
-    """Turn a plane of exponents, in place, into what is stored of it."""
-    for piece, sums in _sums(plane, factors):
-        np.subtract(piece, sums, out=piece)
+def streams(factors: Factors, level: Level) -> list[entropy.Stream]:
+    """The stored streams of the rows and of the columns, in buffers of this thread."""
+    parts = (factors.rows.view(np.uint8), factors.columns.view(np.uint8))
+    return [
+        entropy.encode(part, entropy.UNKNOWN, False, entropy.room(f"factor {i}", len(part)), level)
+        for i, part in enumerate(parts)
+    ]
 
 
 def add(plane: Bytes, factors: Factors) -> None:
-    """The inverse of subtract."""
+    """Turn what is stored of a plane of exponents, in place, into the plane."""
     for piece, sums in _sums(plane, factors):
         np.add(piece, sums, out=piece)
-
-
-def at(positions: npt.NDArray[np.int64], factors: Factors) -> Bytes:
-    """floor((r_i + f_j) / 8) modulo 256 at some elements of the chunk."""
-    row, column = np.divmod(positions + factors.grid.start, factors.grid.columns)
-    sums = factors.rows.take(row).astype(np.int16) + factors.columns.take(column)
-    return (sums >> 3).astype(np.uint8)
 
 
 def _pieces(plane: Bytes, grid: Grid) -> Iterator[tuple[npt.NDArray[np.uint8], slice, slice]]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from ckstore.codec.hints import AVERAGE, VARIANCE, WEIGHT, Update
-from ckstore.codec.predict import ADAM, LINEAR, SECOND
+from ckstore.codec.predict import ADAM, LINEAR, NONE, SECOND
 from ckstore.codec.scene import MIN_ROWS, Mask, Proposal, Scene, least_squares
 from ckstore.format.frame import (
     ROLE_MOMENTUM,
@@ -34,7 +34,8 @@ def proposals(scene: Scene) -> Iterator[Proposal]:
         yield from _adam(scene) if scene.has(ROLE_VARIANCE) else _descent(scene)
     elif scene.hints.part == VARIANCE:
         yield from _second(scene)
-        yield from _scaled(scene)
+        if scene.hints.columns <= 1 or _at_least(scene) is None:  # else to_scale() knows more
+            yield from _scaled(scene)
     elif scene.hints.part == AVERAGE and scene.has(ROLE_WEIGHTS):
         yield from _average(scene)
 
@@ -133,6 +134,33 @@ def _scaled(scene: Scene) -> Iterator[Proposal]:
     for factor in factors:
         if 0 < factor < 1:
             yield scene.proposal(LINEAR, (ROLE_PREVIOUS,), (factor,))
+
+
+def to_scale(scene: Scene) -> Iterator[Proposal]:
+    """What the words of a moment may be near a multiple of, the best first."""
+    if scene.hints.part == VARIANCE and scene.has(ROLE_PREVIOUS):
+        yield _at_least(scene) or scene.proposal(LINEAR, (ROLE_PREVIOUS,), (1.0,))
+    yield scene.proposal(NONE, (), ())
+
+
+def _at_least(scene: Scene) -> Proposal | None:
+    """The least that the second moment can be after some steps: what is left of it, and the squares of gradients that
+    add up to what is new in the first moment, if each had its share.
+
+    m = beta1^k m' + (1 - beta1) sum of beta1^j g_j, and the same with beta2 for v and the squares; by the inequality of
+    Cauchy and Schwarz the sum of beta2^j g_j^2 is no less than (sum of beta1^j g_j)^2 / sum of (beta1^2 / beta2)^j.
+    """
+    update, roles = scene.hints.update, (ROLE_PREVIOUS, ROLE_MOMENTUM, ROLE_MOMENTUM_BEFORE)
+    if update is None or not update.steps or update.steps < 1 or not scene.has(*roles):
+        return None
+    steps = update.steps
+    for rule in update.rules():
+        if 0 < rule.beta1 < 1 and 0 < rule.beta2 < 1:
+            inner, ratio = 1 - rule.beta1**steps, rule.beta1**2 / rule.beta2
+            spread = steps if ratio == 1 else (1 - ratio**steps) / (1 - ratio)
+            gain = (1 - rule.beta2) / spread * (inner / (1 - rule.beta1)) ** 2
+            return scene.proposal(SECOND, roles, (rule.beta2**steps, gain, inner))
+    return None
 
 
 def _average(scene: Scene) -> Iterator[Proposal]:

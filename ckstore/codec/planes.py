@@ -9,7 +9,8 @@
                 then, of the elements left at the end, byte plane 0 (lowest byte) to width - 1
 
 With a base (codec delta_xor) the planes are of the bitwise xor of chunk and base, and H is 0 and there are no factors.
-Factors (ckstore.codec.factors) go with rotated elements and without holes; plane width - 1 is less them.
+Factors (ckstore.codec.factors) go with rotated elements and without holes; plane width - 1 is less them. They are read
+for ever and no longer written: a scale (ckstore.codec.scale) does more for the same chunks.
 """
 
 from __future__ import annotations
@@ -74,26 +75,23 @@ def parse_params(params: bytes) -> Shape:
 
 
 def encode(
-    raw: Bytes, base: Bytes | None, shape: Shape, stats: Sequence[Stats], matches: bool, less: Factors | None = None,
+    raw: Bytes, base: Bytes | None, shape: Shape, stats: Sequence[Stats], matches: bool,
     level: Level = Level.BALANCED,
 ) -> Bytes:  # fmt: skip
     """The payload of `raw`, or of raw ^ base. stats: of each plane; matches: likely in some. Noise is copied once.
 
-    less: the factors, if shape has a grid.
+    The shape has no grid.
     """
     elements, counts, bitmaps = raw, b"", []
     for i, hole in enumerate(shape.holes):
         elements, bitmap = leave_out(elements, shape.width, hole)
         counts += (len(elements) // shape.width).to_bytes(4, "little")
         bitmaps.append(entropy.encode(bitmap, entropy.UNKNOWN, True, entropy.room(f"hole {i}", len(bitmap)), level))
-    streams = bitmaps + _factor_streams(less)
-    n_before = len(streams)
+    streams, n_before = bitmaps, len(bitmaps)
     at, n = len(counts) + entropy.HEAD_BYTES * (n_before + shape.width), len(elements) // shape.width
     start = at + sum(len(stored) for _, stored in streams)
     payload = np.empty(start + len(elements), np.uint8)
     kernels.split(elements, shape.width, shape.rotate, payload[start:], base)
-    if less is not None:
-        factors.subtract(payload[start + (shape.width - 1) * n :], less)
     for p in range(shape.width):
         plane = payload[start + p * n : start + (p + 1) * n]
         if stats[p].bits >= entropy.NOISE_BITS and not matches:
@@ -103,14 +101,6 @@ def encode(
     table = counts + entropy.heads(streams)
     payload[: len(table)] = scratch.as_bytes(table)
     return payload[: _settle(payload, at, start, n, streams, n_before)]
-
-
-def _factor_streams(less: Factors | None) -> list[entropy.Stream]:
-    parts = () if less is None else (less.rows.view(np.uint8), less.columns.view(np.uint8))
-    return [
-        entropy.encode(part, entropy.UNKNOWN, False, entropy.room(f"factor {i}", len(part)))
-        for i, part in enumerate(parts)
-    ]
 
 
 def _settle(payload: Bytes, at: int, start: int, n: int, streams: list[entropy.Stream], n_before: int) -> int:
@@ -139,7 +129,7 @@ def decode(shape: Shape, payload: Bytes, base: Bytes | None, out: Bytes) -> None
         raise FormatError("planes that do not fit the chunk")
     counts, streams = _parse(shape, payload, len(out) // shape.width)
     if shape.grid is not None:
-        less = _parse_factors(shape.grid, counts[0], streams)
+        less = factors.parse(shape.grid, counts[0], streams[:2])
         _merge(shape, streams[2:], None, out, less)
         return
     bitmaps = []
@@ -154,15 +144,6 @@ def decode(shape: Shape, payload: Bytes, base: Bytes | None, out: Bytes) -> None
         if not kernels.sparse_merge(bitmaps[i], elements, shape.width, shape.holes[i], target):
             raise FormatError("bitmap does not fit the number of elements")
         elements = target
-
-
-def _parse_factors(grid: Grid, n: int, streams: list[entropy.Stream]) -> Factors:
-    if not grid.start < grid.columns <= n:
-        raise FormatError("a matrix that does not fit the chunk")
-    rows, columns = np.empty(grid.n_rows(n), np.uint8), np.empty(grid.columns, np.uint8)
-    entropy.decode(*streams[0], rows)
-    entropy.decode(*streams[1], columns)
-    return Factors(grid, rows.view(np.int8), columns.view(np.int8))
 
 
 def _parse(shape: Shape, payload: Bytes, n: int) -> tuple[list[int], list[entropy.Stream]]:

@@ -1,10 +1,13 @@
 """A chunk ⇄ its differences to a prediction that is computed from several bases.
 
-    PARAMETERS  predictor (u8: 1 linear, 2 adam, 3 second), dtype of the chunk (u8), flags (u8: 1 = masked), number of
-                bases (u8), dtype of each base (u8), the predictor's coefficients (f32 each), parameters of delta_int
-    PAYLOAD     as delta_int, whose base is the prediction
+    PARAMETERS  predictor (u8: 0 none, 1 linear, 2 adam, 3 second), dtype of the chunk (u8), flags (u8: 1 = masked, 2 =
+                scaled, 4 = turned), number of bases (u8), dtype of each base (u8), the predictor's coefficients (f32
+                each), if scaled the numbers of the scale (scale.py), parameters of delta_int
+    PAYLOAD     as delta_int, whose base is the prediction; if scaled, two more streams come first: factors of the rows
+                and of the columns (i8 each)
     DTYPES      0 float32, 1 bfloat16, 2 float16
 
+    0 none    no bases; scaled                p = 0
     1 linear  b0 … (1-4); c0 …, one a base    p = c0·b0, then p = p + ci·bi in order
     2 adam    w0, m1, v1 and perhaps m0;      q = step1·m1, with m0 then q = q + step0·m0; r = sqrt(v1)/root + eps;
               decay, step1, step0, root, eps  p = decay·w0 + q/r
@@ -25,21 +28,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ckstore._native import kernels
-from ckstore.codec import delta, scratch
+from ckstore.codec import delta, factors, scale, scratch
 from ckstore.codec.delta import Center
-from ckstore.codec.entropy import Stats
+from ckstore.codec.entropy import Stats, Stream
+from ckstore.codec.factors import Factors
 from ckstore.codec.kinds import Kind
 from ckstore.codec.levels import Level
+from ckstore.codec.scale import Scale
 from ckstore.codec.scratch import Bytes
 from ckstore.errors import FormatError, UnsupportedError
 
-LINEAR, ADAM, SECOND = 1, 2, 3
+NONE, LINEAR, ADAM, SECOND = range(4)
 DTYPES = {"float32": 0, "bfloat16": 1, "float16": 2}
 WIDTHS = (4, 2, 2)
 """Bytes of an element of each dtype."""
-_MASKED = 1
+MANTISSAS = (23, 7, 10)
+"""Bits below the exponent of each dtype."""
+_MASKED, _SCALED, _TURNED = 1, 2, 4
 _HEAD = struct.Struct("<BBBB")
-_N_BASES = {LINEAR: range(1, 5), ADAM: range(3, 5), SECOND: range(3, 4)}
+_N_BASES = {NONE: range(1), LINEAR: range(1, 5), ADAM: range(3, 5), SECOND: range(3, 4)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +54,47 @@ class Predictor:
     """A formula with its numbers; the bases come with the frame."""
 
     formula: int
-    """LINEAR, ADAM or SECOND."""
+    """NONE, LINEAR, ADAM or SECOND."""
     dtype: int
     """Of the chunk."""
     base_dtypes: tuple[int, ...]
     coefficients: tuple[float, ...]
     """Each a number of binary32."""
     masked: bool = False
+    scale: Scale | None = None
 
     @property
     def kind(self) -> Kind:
         """How delta_int looks at chunk and prediction."""
-        return Kind(WIDTHS[self.dtype], True)
+        return Kind(WIDTHS[self.dtype], self.scale is None or not self.scale.turned)
 
-    def run(self, bases: Sequence[Bytes], n: int, room: str = "prediction") -> Bytes:
-        """The prediction of n elements, in this thread's buffer `room`. The bases must fit."""
-        out = scratch.buffer(room, n * WIDTHS[self.dtype])
-        kernels.predict(self.formula, bases, self.base_dtypes, self.coefficients, self.masked, self.dtype, out)
-        return out
+    def run(self, bases: Sequence[Bytes], n: int, room: str = "prediction", sides: Factors | None = None) -> Bytes:
+        """The prediction of n elements, in a buffer of this thread. The bases must fit.
+
+        sides: with a scale, its factors; else the scale is left out. Raises FormatError for a matrix that does not fit.
+        """
+        width, under = WIDTHS[self.dtype], None
+        if self.formula != NONE:
+            under = scratch.buffer(room, n * width)
+            kernels.predict(self.formula, bases, self.base_dtypes, self.coefficients, self.masked, self.dtype, under)
+        if self.scale is not None and sides is not None:
+            to_scale = scratch.buffer("to scale", n * width)
+            scale.apply(self.scale, sides, under, width, MANTISSAS[self.dtype], to_scale)
+            return to_scale
+        if under is None:
+            raise FormatError("a prediction of nothing that is not brought to scale")
+        return under
 
 
 def pack_params(predictor: Predictor, recentred: bool) -> bytes:
     """The codec parameters."""
-    dtypes, flags = predictor.base_dtypes, _MASKED if predictor.masked else 0
+    dtypes, at_scale = predictor.base_dtypes, predictor.scale
+    flags = _MASKED if predictor.masked else 0
+    if at_scale is not None:
+        flags |= _SCALED | (_TURNED if at_scale.turned else 0)
     head = _HEAD.pack(predictor.formula, predictor.dtype, flags, len(dtypes)) + bytes(dtypes)
     numbers = struct.pack(f"<{len(predictor.coefficients)}f", *predictor.coefficients)
+    numbers += scale.pack_params(at_scale) if at_scale is not None else b""
     return head + numbers + delta.pack_params(predictor.kind, recentred)
 
 
@@ -81,15 +104,20 @@ def parse_params(params: bytes) -> tuple[Predictor, bool]:
         raise FormatError("codec parameters are cut short")
     formula, dtype, flags, n_bases = _HEAD.unpack_from(params)
     dtypes = tuple(params[_HEAD.size : _HEAD.size + n_bases])
-    if formula not in _N_BASES or flags & ~_MASKED or max((dtype, *dtypes)) >= len(WIDTHS):
+    known = formula in _N_BASES and not flags & ~(_MASKED | _SCALED | _TURNED) and flags & 6 != _TURNED
+    if not known or max((dtype, *dtypes)) >= len(WIDTHS):
         raise UnsupportedError("a prediction this version does not know: written by a newer ckstore")
     masked, n_numbers, start = bool(flags & _MASKED), _n_coefficients(formula, n_bases), _HEAD.size + n_bases
-    end = start + 4 * n_numbers
+    at_scale = start + 4 * n_numbers
+    end = at_scale + (scale.PARAMS_BYTES if flags & _SCALED else 0)
     if n_bases not in _N_BASES[formula] or (masked and not _has_before(formula, n_bases)):
         raise FormatError("a prediction with bases that it does not take")
     if len(params) != end + delta.PARAMS_BYTES:
         raise FormatError("codec parameters of a wrong length")
-    predictor = Predictor(formula, dtype, dtypes, struct.unpack_from(f"<{n_numbers}f", params, start), masked)
+    found = None
+    if flags & _SCALED:
+        found = scale.parse_params(params[at_scale:end], bool(flags & _TURNED), MANTISSAS[dtype])
+    predictor = Predictor(formula, dtype, dtypes, struct.unpack_from(f"<{n_numbers}f", params, start), masked, found)
     kind, recentred = delta.parse_params(params[end:])
     if kind != predictor.kind:
         raise FormatError("differences of another width than the prediction")
@@ -97,7 +125,7 @@ def parse_params(params: bytes) -> tuple[Predictor, bool]:
 
 
 def _n_coefficients(formula: int, n_bases: int) -> int:
-    return {LINEAR: n_bases, ADAM: 5, SECOND: 3}[formula]
+    return {NONE: 0, LINEAR: n_bases, ADAM: 5, SECOND: 3}[formula]
 
 
 def _has_before(formula: int, n_bases: int) -> bool:
@@ -107,11 +135,22 @@ def _has_before(formula: int, n_bases: int) -> bool:
 
 def encode(
     raw: Bytes, bases: Sequence[Bytes], predictor: Predictor, stats: Stats, center: Center | None,
-    level: Level = Level.BALANCED,
+    level: Level = Level.BALANCED, sides: Factors | None = None,
 ) -> Bytes:  # fmt: skip
-    """The payload of `raw`; stats: what a sample says of the symbols."""
-    under = predictor.run(bases, len(raw) // predictor.kind.width)
-    return delta.encode(raw, under, predictor.kind, stats, False, center, level)
+    """The payload of `raw`; stats: what a sample says of the symbols; sides: with a scale, its factors."""
+    under, streams = predictor.run(bases, len(raw) // predictor.kind.width, sides=sides), list[Stream]()
+    if sides is not None:
+        streams = factors.streams(sides, level)
+    return delta.encode(turned(raw, predictor), under, predictor.kind, stats, False, center, level, streams)
+
+
+def turned(raw: Bytes, predictor: Predictor) -> Bytes:
+    """The elements as differences are taken of them."""
+    if predictor.kind.is_float:
+        return raw
+    out = scratch.buffer("turned", len(raw))
+    kernels.turn(raw, predictor.kind.width, True, out)
+    return out
 
 
 def decode(params: bytes, payload: Bytes, bases: Sequence[Bytes], out: Bytes) -> None:
@@ -121,4 +160,10 @@ def decode(params: bytes, payload: Bytes, bases: Sequence[Bytes], out: Bytes) ->
     sizes = [n * WIDTHS[dtype] for dtype in predictor.base_dtypes]
     if rest or [len(base) for base in bases] != sizes:
         raise FormatError("bases that do not fit the chunk")
-    delta.decode(predictor.kind, payload, predictor.run(bases, n), out, recentred)
+    center, streams = delta.parse(predictor.kind, payload, recentred, 2 if predictor.scale is None else 4)
+    sides = None if predictor.scale is None else factors.parse(predictor.scale.grid, n, streams[:2])
+    under = predictor.run(bases, n, sides=sides)
+    target = out if predictor.kind.is_float else scratch.buffer("turned", len(out))
+    delta.merge(predictor.kind, streams[-2:], under, target, center)
+    if not predictor.kind.is_float:
+        kernels.turn(target, predictor.kind.width, False, out)

@@ -1,4 +1,4 @@
-"""The choice for a chunk, and what makes a good plan for measurements better: recentring, prediction, factors.
+"""The choice for a chunk, and what makes a good plan for measurements better: recentring, prediction, scale.
 
 Each is tried only where it can still win, on the sample that the plans were judged by.
 """
@@ -11,21 +11,20 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ckstore._native import kernels
-from ckstore.codec import choose, factors, scratch
-from ckstore.codec.choose import BIAS, Plan, cost, delta_plan
+from ckstore.codec import choose, predict, scale
+from ckstore.codec.choose import BIAS, Plan, delta_plan
 from ckstore.codec.delta import Center
 from ckstore.codec.entropy import UNKNOWN
 from ckstore.codec.factors import Grid
-from ckstore.codec.foresee import proposals
+from ckstore.codec.foresee import proposals, to_scale
 from ckstore.codec.hints import MOMENTUM, NO_HINTS, VARIANCE, Hints
 from ckstore.codec.kinds import kind_of, mantissa_of
 from ckstore.codec.levels import Level
-from ckstore.codec.predict import DTYPES
-from ckstore.codec.sample import origin, positions, profile, take
+from ckstore.codec.predict import DTYPES, MANTISSAS, WIDTHS
+from ckstore.codec.sample import origin, take
 from ckstore.codec.scene import Proposal, Scene, Source
 from ckstore.codec.scratch import Bytes
-from ckstore.format.frame import DELTA_INT, PLANES, PREDICTED, ROLE_PREVIOUS
+from ckstore.format.frame import DELTA_INT, PREDICTED, ROLE_PREVIOUS
 
 _NEAR = 1.05
 """Differences that cost so much more than the best plan may still win when they are recentred."""
@@ -33,10 +32,12 @@ _NOTHING_LEFT, _EXACT = 0.1, 2.0
 """Bits an element: of a plan that none is worth a try against; of a prediction that repeats what was done."""
 _COMPANION = 1.03
 """A prediction from other tensors must save so much: each is one more chunk to read, and to keep."""
-_RECENTRED, _FACTORED = 1.005, 1.004
-"""Recentred differences and factors must save so much: both take longer to undo."""
-_LEAST_EXPONENT_BITS = 0.8
-"""No factors make an exponent cheaper than this."""
+_RECENTRED, _SCALED = 1.005, 1.004
+"""Recentred differences and a scale must save so much: both take longer to undo."""
+_WORTH_A_SCALE = 0.5
+"""A plan that leaves less than this share of an element knows more than its size."""
+_ELEMENTS_A_FACTOR = 16
+"""At least: more factors cost more than they can save."""
 _NO_SOURCES: Mapping[int, Source] = MappingProxyType({})
 
 
@@ -64,10 +65,12 @@ def choose_plan(
     if mantissa is not None and kind.width > 1:
         sample = take(raw, kind.width)
         best = _with_recentred(sample, bases, mantissa, known, best)
-        if ROLE_PREVIOUS in sources and dtype in DTYPES:
-            best = _with_predicted(Scene(DTYPES[dtype], hints, sources, sample), mantissa, best)
-        if hints.part in (MOMENTUM, VARIANCE):
-            best = _with_factors(raw, sample, hints, known[0], best)
+        if dtype in DTYPES:
+            scene = Scene(DTYPES[dtype], hints, sources, sample)
+            if ROLE_PREVIOUS in sources:
+                best = _with_predicted(scene, mantissa, best)
+            if hints.part in (MOMENTUM, VARIANCE):
+                best = _with_scale(raw, scene, best)
     if level is Level.ARCHIVE:
         offered = {**bases, **{source.position: source.data for source in sources.values()}}
         return choose.by_size(raw, offered, [best, *(plan for plan in known if plan is not best)])
@@ -118,25 +121,35 @@ def _predicted(scene: Scene, proposal: Proposal, mantissa: int) -> Plan:
     return replace(plan, codec=PREDICTED, predictor=proposal.predictor, bits=bits)
 
 
-def _with_factors(raw: Bytes, sample: Bytes, hints: Hints, plain: Plan, best: Plan) -> Plan:
-    """The best plan, or the plain planes with factors of rows and columns on their exponents."""
-    width, n = plain.kind.width, len(raw) // plain.kind.width
-    if not 1 < hints.columns <= n or plain.codec != PLANES or width == 8:
+def _with_scale(raw: Bytes, scene: Scene, best: Plan) -> Plan:
+    """The best plan, or words at the scale of their row and column, over a prediction or over nothing."""
+    width, n = WIDTHS[scene.dtype], len(raw) // WIDTHS[scene.dtype]
+    if not 1 < scene.hints.columns <= n or best.bits < _WORTH_A_SCALE * 8 * width:
         return best
-    grid = Grid(hints.columns, hints.first % hints.columns)
-    side = 8 * (grid.columns + grid.n_rows(n)) / n
-    rest = plain.bits - plain.stats[-1].bits + side
-    if (rest + _LEAST_EXPONENT_BITS) * _FACTORED >= best.bits:
+    grid = Grid(scene.hints.columns, scene.hints.first % scene.hints.columns)
+    if grid.columns + grid.n_rows(n) > n // _ELEMENTS_A_FACTOR:
         return best
-    found = factors.of_exponents(_top(raw, width), grid)
-    exponents = _top(sample, width) - factors.at(positions(n), found)
-    stats = profile(exponents, 1)
-    bits = (rest + cost(stats)) * _FACTORED
-    return replace(plain, stats=(*plain.stats[:-1], *stats), bits=bits, factors=found) if bits < best.bits else best
+    with np.errstate(all="ignore"):
+        for proposal in to_scale(scene):
+            plan = _scaled(raw, scene, proposal, grid)
+            if plan is not None:
+                return min(best, plan, key=_bits)
+    return best
 
 
-def _top(data: Bytes, width: int) -> Bytes:
-    """The highest byte plane of floats: the exponents of float32 and bfloat16."""
-    split = scratch.buffer("exponents", len(data))
-    kernels.split(data, width, True, split)
-    return split[len(data) - len(data) // width :]
+def _scaled(raw: Bytes, scene: Scene, proposal: Proposal, grid: Grid) -> Plan | None:
+    """The plan of a scale over this prediction, if that says anything."""
+    predictor, width, mantissa = proposal.predictor, WIDTHS[scene.dtype], MANTISSAS[scene.dtype]
+    bases = [scene.sources[role].data for role in proposal.roles]
+    under = predictor.run(bases, len(raw) // width) if bases else None
+    found = scale.fit(raw, under, width, mantissa, scene.hints.part == MOMENTUM, grid)
+    if found is None:
+        return None
+    predictor = replace(predictor, scale=found[0])
+    whole = predictor.run(bases, len(raw) // width, sides=found[1])
+    sample = predict.turned(scene.sample, predictor)
+    used = tuple(scene.sources[role].position for role in proposal.roles)
+    plan = delta_plan(sample, predictor.kind, used, take(whole, width))
+    n_factors = grid.columns + grid.n_rows(len(raw) // width)
+    bits = (plan.bits / BIAS[DELTA_INT] + 8 * n_factors * width / len(raw)) * _SCALED
+    return replace(plan, codec=PREDICTED, predictor=predictor, factors=found[1], bits=bits)

@@ -67,6 +67,22 @@ CK_FN int CK_VFN(recentred_origin)(const uint8_t *src, const uint8_t *base, size
     return ck_best_origin(work, n_rows, n, (int)(8 * width), x_log_x, cost);
 }
 
+CK_FN void CK_VFN(scaled)(const uint8_t *src, size_t n, unsigned width, const ck_scale *how, unsigned turned, uint8_t *dst) {
+    if (width == 2) CK_WIDTH(scaled, 16)(src, n, how, turned, dst);
+    else if (width == 4) CK_WIDTH(scaled, 32)(src, n, how, turned, dst);
+}
+
+CK_FN void CK_VFN(word_sums)(const uint8_t *src, const uint8_t *base, size_t n, unsigned width, const ck_scale *how,
+                             int64_t *rows, int64_t *columns) {
+    if (width == 2) CK_WIDTH(word_sums, 16)(src, base, n, how, rows, columns);
+    else if (width == 4) CK_WIDTH(word_sums, 32)(src, base, n, how, rows, columns);
+}
+
+CK_FN void CK_VFN(turn)(const uint8_t *src, size_t n, unsigned width, unsigned r, uint8_t *dst) {
+    if (width == 2) CK_WIDTH(turn, 16)(src, n, r, dst);
+    else if (width == 4) CK_WIDTH(turn, 32)(src, n, r, dst);
+}
+
 CK_FN size_t CK_VFN(sparse_split)(const uint8_t *src, size_t n, unsigned width, uint64_t hole, uint8_t *bitmap,
                                        uint8_t *values) {
     if (width == 1) return CK_WIDTH(sparse_split, 8)(src, n, hole, bitmap, values);
@@ -95,6 +111,9 @@ const ck_kernels CK_JOIN(ck_kernels_, CK_ISA) = {
     CK_VFN(recentred_merge),
     CK_VFN(recentred_origin),
     CK_VFN(predict),
+    CK_VFN(scaled),
+    CK_VFN(word_sums),
+    CK_VFN(turn),
     CK_VFN(sparse_split),
     CK_VFN(sparse_merge),
     CK_VFN(round),

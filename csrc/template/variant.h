@@ -22,6 +22,12 @@ CK_INLINE uint8_t *ck_put(uint8_t *out, uint64_t *acc, unsigned *fill, uint64_t 
 
 CK_INLINE int ck_clamp(int x, int least, int most) { return x < least ? least : x > most ? most : x; }
 
+/* What a block takes of a row and of the chunk that have so much left. */
+CK_INLINE size_t ck_part(size_t row, size_t all) {
+    size_t left = row < all ? row : all;
+    return left < CK_BLOCK ? left : CK_BLOCK;
+}
+
 /* Bits set in a byte; the builtin would call a library where the machine has no instruction for it. */
 CK_INLINE size_t ck_ones(unsigned byte) {
     unsigned pairs = byte - (byte >> 1 & 0x55), nibbles = (pairs & 0x33) + (pairs >> 2 & 0x33);

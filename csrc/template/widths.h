@@ -4,6 +4,9 @@
 #include "recentred.h"
 #endif
 #undef CK_GROUP
+#if W == 16 || W == 32
+#include "scaled.h"
+#endif
 #include "planes.h"
 #include "sparse.h"
 #undef W

@@ -15,7 +15,7 @@ from ckstore.codec.chunk import Encoded, Reference, decode_into, encode
 from ckstore.codec.hints import AVERAGE, MOMENTUM, VARIANCE, WEIGHT, Hints, Update
 from ckstore.codec.levels import Level
 from ckstore.errors import CkError
-from ckstore.format.frame import CODEC_NAMES, DELTA_INT, PLANES, ROLE_MASTER, ROLE_PREVIOUS
+from ckstore.format.frame import CODEC_NAMES, DELTA_INT, PREDICTED, ROLE_MASTER, ROLE_PREVIOUS
 from ckstore.tensor import ITEM_BYTES
 from codec_material import as_bfloat16, decoded, previous, round_trip, stepped, view, weights
 from codec_training import adam, flat, of_average, of_variance, of_weight, update
@@ -234,7 +234,7 @@ def test_the_undamaged_frames_decode() -> None:
         "predicted",
     }
     assert any(encoded.codec == DELTA_INT and encoded.params[2] & 2 for encoded, _, _ in FRAMES)
-    assert any(encoded.codec == PLANES and encoded.params[2] & 2 for encoded, _, _ in FRAMES)
+    assert any(encoded.codec == PREDICTED and encoded.params[2] & 2 for encoded, _, _ in FRAMES)
     for encoded, references, raw in FRAMES:
         assert decoded(encoded, references, len(raw)) == raw
         assert ROLE_PREVIOUS in {reference.role for reference in references} or len(encoded.used) < 2

@@ -1,9 +1,9 @@
-"""What recentred differences and predictions are, in NumPy and in no hurry: the kernels are tested against this."""
+"""What recentred differences, predictions and scales are, in no hurry: the kernels are tested against this."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -130,3 +130,62 @@ def _narrowed(p: Floats, dtype: int) -> bytes:
         out = p.astype(np.float16).view("<u2").copy()
     out[np.isnan(p)] = _QUIET[dtype]
     return out.tobytes()
+
+
+class Matrix(NamedTuple):
+    """How elements lie in a matrix of so many columns: the first one in column `start`."""
+
+    columns: int
+    start: int
+
+    def n_rows(self, n: int) -> int:
+        """Rows that n elements touch."""
+        return 0 if n == 0 else self.place(n - 1)[0] + 1
+
+    def place(self, i: int) -> tuple[int, int]:
+        """Row and column of element i."""
+        return divmod(self.start + i, self.columns)
+
+
+class Scale(NamedTuple):
+    """The numbers of `scaled`."""
+
+    slope: int
+    origin: int
+    shift: int
+    turned: bool
+
+
+def scaled(
+    src: Any | None, n: int, width: int, scale: Scale, matrix: Matrix, rows: Sequence[int], columns: Sequence[int]
+) -> bytes:
+    """Words of n elements; rows, columns: factors of the matrix's rows and columns."""
+    words, out = _words(src, n, width), []
+    for i, word in enumerate(words):
+        r, c = matrix.place(i)
+        y = (scale.slope * word >> 16) + scale.origin + (rows[r] + columns[c]) * 2**scale.shift
+        out.append(y * (2 if scale.turned else 1) % (1 << 8 * width))
+    return np.array(out, f"<u{width}").tobytes()
+
+
+def word_sums(src: Any, base: Any | None, width: int, slope: int, matrix: Matrix) -> tuple[list[int], list[int]]:
+    """Sums of what is left of the words of each row and of each column."""
+    words = _words(src, 0, width)
+    rows, columns = [0] * matrix.n_rows(len(words)), [0] * matrix.columns
+    for i, (word, under) in enumerate(zip(words, _words(base, len(words), width), strict=True)):
+        r, c = matrix.place(i)
+        rows[r] += word - (slope * under >> 16)
+        columns[c] += word - (slope * under >> 16)
+    return rows, columns
+
+
+def turned(src: Any, width: int, left: bool) -> bytes:
+    """The elements rotated by one bit."""
+    top, r = 8 * width - 1, 1 if left else 8 * width - 1
+    out = [(x << r | x >> (top + 1 - r)) % (1 << (top + 1)) for x in _patterns(src, width)]
+    return np.array(out, f"<u{width}").tobytes()
+
+
+def _words(data: Any | None, n: int, width: int) -> list[int]:
+    """The elements without their top bits; n zeros for None."""
+    return [0] * n if data is None else [x & ((1 << (8 * width - 1)) - 1) for x in _patterns(data, width)]

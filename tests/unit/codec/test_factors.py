@@ -1,13 +1,14 @@
-"""Factors of rows and columns: that planes with them come back, cut anywhere, and what is refused."""
+"""Factors of rows and columns in planes, read and no longer written: any cut decodes, what does not fit is refused."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from ckstore._native import kernels
 from ckstore.codec import entropy, factors, planes
-from ckstore.codec.entropy import UNKNOWN
 from ckstore.codec.factors import Factors, Grid
+from ckstore.codec.levels import Level
 from ckstore.codec.planes import Shape
 from ckstore.codec.scratch import Bytes, as_bytes
 from ckstore.errors import FormatError, UnsupportedError
@@ -23,63 +24,47 @@ def _any_factors(grid: Grid, n: int) -> Factors:
     return Factors(grid, rows, columns)
 
 
+def _less(plane: Bytes, some: Factors) -> Bytes:
+    """What is stored of a plane of exponents."""
+    where = np.arange(len(plane)) + some.grid.start
+    sums = some.rows[where // some.grid.columns].astype(int) + some.columns[where % some.grid.columns]
+    return (plane - (sums // 8)).astype(np.uint8)
+
+
+def _payload(raw: Bytes, width: int, some: Factors) -> Bytes:
+    split, n = np.empty_like(raw), len(raw) // width
+    kernels.split(raw, width, True, split)
+    parts = [split[p * n : (p + 1) * n] for p in range(width)]
+    parts[-1] = _less(parts[-1], some)
+    streams = [*factors.streams(some, Level.BALANCED), *((entropy.RAW, part) for part in parts)]
+    return as_bytes(entropy.heads(streams) + b"".join(stored.tobytes() for _, stored in streams))
+
+
 GRIDS = [(1, 1, 0), (7, 7, 0), (7, 7, 6), (10, 1, 0), (10, 3, 0), (10, 3, 2), (12, 4, 1), (5, 5, 3), (600, 37, 20),
          (600, 600, 1), (600, 599, 0), (600, 2, 1), (1000, 100, 99)]  # fmt: skip
 
 
 @pytest.mark.parametrize(("n", "columns", "start"), GRIDS)
-def test_what_is_subtracted_is_the_sum_of_the_factors_in_eighths(n: int, columns: int, start: int) -> None:
-    grid = Grid(columns, start)
-    some, plane = _any_factors(grid, n), _plane(n)
-    where = np.arange(n) + start
-    sums = some.rows[where // columns].astype(int) + some.columns[where % columns]
-    stored = plane.copy()
-    factors.subtract(stored, some)
-    assert stored.tolist() == ((plane - sums // 8) % 256).tolist()
-    assert factors.at(np.arange(n), some).tolist() == (sums // 8 % 256).tolist()
+def test_what_is_added_is_the_sum_of_the_factors_in_eighths(n: int, columns: int, start: int) -> None:
+    some, plane = _any_factors(Grid(columns, start), n), _plane(n)
+    stored = _less(plane, some)
     factors.add(stored, some)
     assert stored.tobytes() == plane.tobytes()
 
 
 @pytest.mark.parametrize(("n", "columns", "start"), GRIDS)
 @pytest.mark.parametrize("width", [2, 4, 8])
-def test_planes_with_factors_come_back(n: int, columns: int, start: int, width: int) -> None:
+def test_planes_with_factors_decode(n: int, columns: int, start: int, width: int) -> None:
     raw, grid = _plane(n * width), Grid(columns, start)
     shape = Shape(width, True, (), grid)
     assert planes.parse_params(planes.pack_params(shape)) == shape
-    payload = planes.encode(raw, None, shape, [UNKNOWN] * width, False, _any_factors(grid, n))
-    out = np.zeros(len(raw), np.uint8)
-    planes.decode(shape, payload.copy(), None, out)
-    assert out.tobytes() == raw.tobytes()
-
-
-def test_decoding_leaves_the_payload_as_it_is() -> None:
-    raw, shape = _plane(400), Shape(4, True, (), Grid(10, 0))
-    payload = planes.encode(raw, None, shape, [entropy.Stats(8.0, 0, 0.0)] * 4, False, _any_factors(Grid(10, 0), 100))
+    payload = _payload(raw, width, _any_factors(grid, n))
     before = payload.copy()
     for _ in range(2):
-        out = np.zeros(400, np.uint8)
+        out = np.zeros(len(raw), np.uint8)
         planes.decode(shape, payload, None, out)
         assert out.tobytes() == raw.tobytes()
     assert payload.tobytes() == before.tobytes()
-
-
-def test_factors_find_the_sizes_of_rows_and_columns() -> None:
-    rng = np.random.default_rng(1)
-    rows, columns = rng.integers(-9, 10, 60), rng.integers(-9, 10, 80)
-    exponents = (100 + rows[:, None] + columns).astype(np.uint8).reshape(-1)
-    for start in (0, 13):
-        found = factors.of_exponents(exponents[start:-7], Grid(80, start))
-        left = exponents[start:-7].copy()
-        factors.subtract(left, found)
-        assert np.ptp(left) <= 2
-        assert np.bincount(left).max() > 0.8 * len(left)
-
-
-def test_sizes_beyond_all_bounds_are_cut() -> None:
-    exponents = np.repeat(np.array([0, 255], np.uint8), 50)
-    found = factors.of_exponents(exponents, Grid(50, 0))
-    assert (found.rows.tolist(), found.columns.tolist()) == ([-128, 127], [0] * 50)
 
 
 @pytest.mark.parametrize("grid", [(0, 0), (101, 0), (10, 10), (10, 4_000_000_000), (4_000_000_000, 0)], ids=str)
@@ -92,7 +77,7 @@ def test_a_matrix_that_does_not_fit_is_refused_before_memory_is_taken_for_it(gri
 
 def test_payloads_that_do_not_fit_are_refused() -> None:
     raw, shape = _plane(400), Shape(4, True, (), Grid(10, 3))
-    good = planes.encode(raw, None, shape, [UNKNOWN] * 4, False, _any_factors(Grid(10, 3), 100)).tobytes()
+    good = _payload(raw, 4, _any_factors(Grid(10, 3), 100)).tobytes()
     for payload in (b"", good[:20], good[:-1], good + b"\0"):
         with pytest.raises(FormatError):
             planes.decode(shape, as_bytes(payload), None, np.zeros(400, np.uint8))
@@ -112,8 +97,6 @@ def test_wide_matrices_are_taken_piece_by_piece(n: int, columns: int, start: int
     rng, grid = np.random.default_rng(0), Grid(columns, start)
     sides = (rng.integers(-128, 128, size).astype(np.int8) for size in (grid.n_rows(n), columns))
     made, plane = Factors(grid, *sides), rng.integers(0, 256, n).astype(np.uint8)
-    less = plane.copy()
-    factors.subtract(less, made)
-    assert (less == plane - factors.at(np.arange(n), made)).all()
+    less = _less(plane, made)
     factors.add(less, made)
     assert (less == plane).all()

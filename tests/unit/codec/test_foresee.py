@@ -9,8 +9,12 @@ import pytest
 
 from ckstore.codec import predict
 from ckstore.codec.chunk import Encoded, Reference
+from ckstore.codec.foresee import to_scale
 from ckstore.codec.hints import AVERAGE, MOMENTUM, VARIANCE, WEIGHT, Hints, Update
-from ckstore.codec.predict import ADAM, LINEAR, SECOND, Predictor
+from ckstore.codec.predict import ADAM, LINEAR, NONE, SECOND, Predictor
+from ckstore.codec.sample import take
+from ckstore.codec.scene import Scene, Source
+from ckstore.codec.scratch import as_bytes
 from ckstore.errors import UsageError
 from ckstore.format.frame import (
     CODEC_NAMES,
@@ -145,19 +149,44 @@ def test_an_average_over_several_steps_lies_between_the_weights() -> None:
     assert _bits(made) < 0.97 * _plain(after, average)
 
 
-def test_moments_of_a_matrix_have_factors_of_rows_and_columns() -> None:
+def test_moments_of_a_matrix_are_at_the_scale_of_rows_and_columns() -> None:
     for part, data in ((MOMENTUM, LATER.m), (VARIANCE, LATER.v)):
         plain = round_trip(flat(data), "float32")
         made = round_trip(flat(data), "float32", (), _hints(part))
-        assert made.params[2] & 2
-        assert _bits(made) < _bits(plain) - 0.8
+        at_scale = _predictor(made).scale
+        assert at_scale is not None
+        assert (_predictor(made).formula, at_scale.turned) == (NONE, part == MOMENTUM)
+        assert _bits(made) < _bits(plain) - 0.9
         rounded = as_bfloat16(data.reshape(-1))
-        assert round_trip(view(rounded), "bfloat16", (), _hints(part)).params[2] & 2
+        assert _predictor(round_trip(view(rounded), "bfloat16", (), _hints(part))).scale is not None
 
 
-def test_a_matrix_without_structure_has_no_factors() -> None:
+def test_a_matrix_without_structure_has_no_scale() -> None:
     made = round_trip(flat(BEFORE.w), "float32", (), _hints(MOMENTUM))
-    assert (CODEC_NAMES[made.codec], made.params[2] & 2) == ("planes", 0)
+    assert CODEC_NAMES[made.codec] == "planes"
+
+
+def test_a_second_moment_is_at_scale_over_what_is_left_of_it_and_what_the_first_ones_show() -> None:
+    known = of_variance(BEFORE, LATER)
+    alone = round_trip(flat(LATER.v), "float32", known[:1], _hints(VARIANCE, update(10, 40)))
+    made = round_trip(flat(LATER.v), "float32", known, _hints(VARIANCE, update(10, 40)))
+    assert [_predictor(one).formula for one in (alone, made)] == [LINEAR, SECOND]
+    assert all(_predictor(one).scale is not None for one in (alone, made))
+    assert _bits(made) + 0.1 < min(_bits(alone), _plain(LATER.v, BEFORE.v))
+
+
+def test_what_a_second_moment_is_at_least_is_exact_after_one_step() -> None:
+    sources = {
+        reference.role: Source(i, 0, as_bytes(reference.data)) for i, reference in enumerate(of_variance(BEFORE, NEXT))
+    }
+    sample = take(as_bytes(flat(NEXT.v)), 4)
+    for steps, later in ((1, NEXT), (10, LATER)):
+        scene = Scene(0, _hints(VARIANCE, update(steps, 30 + steps)), sources, sample)
+        proposal = next(iter(to_scale(scene)))
+        bases = [as_bytes(flat(x)) for x in (BEFORE.v, later.m, BEFORE.m)]
+        least = proposal.predictor.run(bases, N).view("<f4").reshape(later.v.shape)
+        assert (least <= later.v * 1.0001).mean() > 0.999
+        assert steps > 1 or (least >= later.v * 0.9999).mean() > 0.999
 
 
 def test_chunks_of_half_width_are_predicted_from_wider_moments() -> None:

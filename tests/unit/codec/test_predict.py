@@ -98,9 +98,11 @@ def _changed(at: int, value: int, params: bytes = GOOD) -> bytes:
 
 @pytest.mark.parametrize(
     "params",
-    [_changed(0, 0), _changed(0, 4), _changed(1, 3), _changed(2, 2), _changed(2, 0x81), _changed(4, 3), _changed(9, 1),
+    [_changed(0, 4), _changed(0, 255), _changed(1, 3), _changed(2, 4), _changed(2, 8), _changed(2, 0x81),
+     _changed(4, 3), _changed(9, 1),
      _changed(11, 4)],
-    ids=["no predictor", "predictor", "dtype", "flag", "flags", "dtype of a base", "layout", "flags of differences"],
+    ids=["predictor", "last predictor", "dtype", "turned alone", "flag", "flags", "dtype of a base", "layout",
+         "flags of differences"],
 )  # fmt: skip
 def test_parameters_of_a_newer_version_are_unsupported(params: bytes) -> None:
     with pytest.raises(UnsupportedError):
@@ -127,6 +129,8 @@ def _with_bases(formula: int, n_bases: int, flags: int = 0) -> bytes:
         _with_bases(LINEAR, 3, 1),
         _with_bases(ADAM, 3, 1),
         _changed(len(GOOD) - 1, 0),
+        _changed(0, 0),
+        _changed(2, 2),
         _changed(len(GOOD) - 2, 2),
     ],
     ids=lambda params: params.hex() or "none",

@@ -12,7 +12,7 @@ from ckstore.codec import predict
 from ckstore.codec.chunk import Reference
 from ckstore.codec.delta import Center
 from ckstore.codec.entropy import UNKNOWN
-from ckstore.codec.foresee import proposals
+from ckstore.codec.foresee import proposals, to_scale
 from ckstore.codec.hints import AVERAGE, MOMENTUM, VARIANCE, WEIGHT, Hints, Update
 from ckstore.codec.predict import ADAM, LINEAR, SECOND
 from ckstore.codec.sample import take
@@ -38,11 +38,13 @@ def test_every_proposal_brings_the_chunk_back(lazy: bool) -> None:
     ]
     cases.append((AVERAGE, now.w, of_average(before.w, now.m, before.m), update(1, 13)))
     cases.append((WEIGHT, now.w, of_weight(before, now)[:3], Update((LR,), (0.9,), nesterov=True, steps=1, step=13)))
+    cases.append((VARIANCE, later.v, of_variance(before, later)[:1], update(8, 20)))
     formulas = set()
     for part, data, known, rule in cases:
         raw = np.frombuffer(flat(data), np.uint8)
         sources = {r.role: Source(i, 0, np.frombuffer(r.data, np.uint8)) for i, r in enumerate(known)}
-        found = list(proposals(Scene(0, _hints(part, rule), sources, take(raw, 4))))
+        scene = Scene(0, _hints(part, rule), sources, take(raw, 4))
+        found = [*proposals(scene), *(one for one in to_scale(scene) if one.roles)]
         assert found
         for predictor, roles in found:
             formulas.add((predictor.formula, len(roles), predictor.masked))

@@ -23,8 +23,7 @@ def decode(codec: int, params: bytes, payload: bytes, bases: list[bytes], n: int
     if codec == 3:
         return _differences(params, payload, bases[0], n)
     if codec == 6:
-        prediction, shape = stranger_predictions.split(params)
-        return _differences(shape, payload, stranger_predictions.predicted(prediction, bases), n)
+        return _predicted(params, payload, bases, n)
     assert codec == 5
     return rounded(params[0], bases[0])
 
@@ -188,12 +187,34 @@ def _with_factors(plane: bytes, columns: int, start: int, rows: Stream, others: 
     return bytes((x + (r[i] + f[j]) // 8) % 256 for x, (i, j) in zip(plane, where, strict=True))
 
 
-def _differences(params: bytes, payload: bytes, base: bytes, n_bytes: int) -> bytes:
+def _predicted(params: bytes, payload: bytes, bases: list[bytes], n: int) -> bytes:
+    prediction, shape = stranger_predictions.split(params)
+    base, width = stranger_predictions.predicted(prediction, bases), shape[1]
+    if not prediction[2] & 2:
+        return _differences(shape, payload, base, n)
+    head, count = payload[: 3 if shape[2] & 2 else 0], n // width
+    rows, others, *parts = _streams(payload[len(head) :], 4)
+    columns, start = struct.unpack("<II", prediction[-8:])
+    assert start < columns <= count
+    factors = [_stream(rows, -(-(start + count) // columns)), _stream(others, columns)]
+    words = stranger_predictions.scaled(prediction, _elements(base, width) if prediction[0] else [0] * count, factors)
+    turned = prediction[2] >> 2
+    assert shape[2] & 1 != turned
+    under = b"".join(_turned(x, 8 * width, turned).to_bytes(width, "little") for x in words)
+    found = _elements(_differences(shape, head, under, n, parts), width)
+    return b"".join(_turned(x, 8 * width, -turned).to_bytes(width, "little") for x in found)
+
+
+def _turned(x: int, word: int, bits: int) -> int:
+    return ((x << bits % word) | (x >> (-bits % word))) & ((1 << word) - 1) if bits else x
+
+
+def _differences(params: bytes, payload: bytes, base: bytes, n_bytes: int, parts: list[Stream] | None = None) -> bytes:
     layout, width, flags = params
     assert (layout, flags & ~3) == (0, 0)
     origin, mantissa, payload = (*struct.unpack("<hB", payload[:3]), payload[3:]) if flags & 2 else (0, 0, payload)
     word, e = 8 * width, {8: 6, 16: 3, 32: 2, 64: 1}[8 * width]
-    (bits_tier, bits), symbols = _streams(payload, 2)
+    (bits_tier, bits), symbols = parts or _streams(payload, 2)
     assert bits_tier == 0
     stream, at, found = int.from_bytes(bits, "little"), 0, []
 

@@ -14,23 +14,38 @@ WIDTHS = (4, 2, 2)
 
 def split(params: bytes) -> tuple[bytes, bytes]:
     """The parameters of a prediction, and those of the differences behind them."""
-    n_numbers = {1: params[3], 2: 5, 3: 3}[params[0]]
-    end = 4 + params[3] + 4 * n_numbers
+    n_numbers = {0: 0, 1: params[3], 2: 5, 3: 3}[params[0]]
+    end = 4 + params[3] + 4 * n_numbers + (17 if params[2] & 2 else 0)
     return params[:end], params[end:]
+
+
+def scaled(params: bytes, p: list[int], factors: list[bytes]) -> list[int]:
+    """The words of a prediction, brought to scale; `p` of zeros if there is none."""
+    slope, origin, unit, columns, start = struct.unpack("<IIBII", params[-17:])
+    mantissa, word = (23, 7, 10)[params[1]], 8 * WIDTHS[params[1]]
+    assert unit <= min(7, mantissa)
+    rows, others = (memoryview(part).cast("b") for part in factors)
+    found = []
+    for at, x in enumerate(p):
+        i, j = divmod(start + at, columns)
+        steep = slope * (x % (1 << word - 1)) >> 16
+        found.append((steep + origin + (rows[i] + others[j]) * (1 << mantissa - unit)) % (1 << word))
+    return found
 
 
 def predicted(params: bytes, bases: list[bytes]) -> bytes:
     """The prediction that the parameters make of these bases."""
     formula, dtype, flags, n_bases = params[:4]
-    assert flags in (0, 1)
+    assert flags in (0, 1, 2, 3, 6, 7)
     assert len(bases) == n_bases
+    params = params[:-17] if flags & 2 else params
     rows = [_patterns(base, kind) for base, kind in zip(bases, params[4 : 4 + n_bases], strict=True)]
     numbers = [_value(x) for (x,) in struct.iter_unpack("<I", params[4 + n_bases :])]
     out = b""
     for patterns in zip(*rows, strict=True):
         values = [_value(pattern) for pattern in patterns]
         p = {1: _linear, 2: _adam, 3: _second}[formula](values, numbers)
-        if flags:
+        if flags & 1:
             m, m_before = patterns[1], patterns[3 if formula == 2 else 2]
             p = values[0] if m == m_before else p
         out += _rounded(p, dtype)

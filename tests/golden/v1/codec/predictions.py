@@ -1,20 +1,20 @@
-"""Golden frames of recentred differences, of planes with factors, and of predictions; see regenerate.py."""
+"""Golden frames of recentred differences and of predictions; see regenerate.py."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from ckstore.codec import delta, entropy, factors, planes, predict
+from ckstore.codec import delta, entropy, predict, scale
 from ckstore.codec.delta import Center
 from ckstore.codec.entropy import Stats
 from ckstore.codec.factors import Grid
 from ckstore.codec.kinds import Kind
-from ckstore.codec.planes import Shape
-from ckstore.codec.predict import ADAM, LINEAR, SECOND, Predictor
-from ckstore.format.frame import DELTA_INT, PLANES, PREDICTED
+from ckstore.codec.predict import ADAM, LINEAR, NONE, SECOND, Predictor
+from ckstore.format.frame import DELTA_INT, PREDICTED
 
 Made = tuple[str, int, bytes, bytes, bytes, tuple[bytes, ...]]
 """What it shows, codec, parameters, payload, chunk, bases."""
@@ -46,16 +46,22 @@ def _recentred(shows: str, dtype: int, origin: int) -> Made:
     return shows, DELTA_INT, delta.pack_params(kind, True), payload.tobytes(), raw, (base,)
 
 
-def _factored(shows: str, dtype: int, columns: int, start: int) -> Made:
-    rng = np.random.default_rng(11)
-    sizes = np.outer(2.0 ** rng.normal(0, 3, 14), 2.0 ** rng.normal(0, 3, columns)).reshape(-1)
+def _scaled(shows: str, predictor: Predictor, columns: int, start: int, *, turned: bool) -> Made:
+    """Rows and columns of many sizes, zeros and special numbers among them, over bases of other sizes."""
+    rng, dtype = np.random.default_rng(11), predictor.dtype
+    sizes = np.outer(2.0 ** rng.normal(0, 2, 14), 2.0 ** rng.normal(0, 2, columns)).reshape(-1)
     values = (rng.standard_normal(len(sizes)) * sizes)[start:][: 12 * columns + 5]
-    raw, n = _as(values, dtype), len(values)
-    width = len(raw) // n
-    found = factors.of_exponents((values.astype("<f4").view("<u4") >> 23).astype("u1"), Grid(columns, start))
-    shape = Shape(width, True, (), found.grid)
-    payload = planes.encode(_bytes(raw), None, shape, [SKEWED] * width, False, found)
-    return shows, PLANES, planes.pack_params(shape), payload.tobytes(), raw, ()
+    values[7::61] = np.resize([0.0, -0.0, np.inf, np.nan, 1e-41, -3e38], len(values[7::61]))
+    raw, n, width = _as(values if turned else np.abs(values), dtype), len(values), (4, 2, 2)[dtype]
+    bases = [
+        _as(np.abs(values) * (1 + 0.2 * rng.standard_normal(n)), base_dtype) for base_dtype in predictor.base_dtypes
+    ]
+    under = predictor.run([_bytes(base) for base in bases], n) if bases else None
+    found = scale.fit(_bytes(raw), under, width, MANTISSA[dtype], turned, Grid(columns, start))
+    assert found is not None
+    predictor = replace(predictor, scale=found[0])
+    payload = predict.encode(_bytes(raw), [_bytes(b) for b in bases], predictor, SKEWED, None, sides=found[1])
+    return shows, PREDICTED, predict.pack_params(predictor, False), payload.tobytes(), raw, tuple(bases)
 
 
 def _predicted(shows: str, predictor: Predictor, origin: int | None = None) -> Made:
@@ -88,8 +94,16 @@ MAKERS: dict[str, Callable[[], Made]] = {
     "recentred-bfloat16": lambda: _recentred("bfloat16 differences, recentred", BFLOAT16, 118),
     "recentred-float16": lambda: _recentred("float16 differences, recentred", FLOAT16, 9),
     "recentred-float64": lambda: _recentred("float64 differences, recentred", FLOAT64, 1050),
-    "factors-float32": lambda: _factored("float32 less factors", FLOAT32, 31, 0),
-    "factors-bfloat16": lambda: _factored("bfloat16 less factors, cut within rows", BFLOAT16, 24, 11),
+    "scale-alone": lambda: _scaled("float32 to scale, turned", Predictor(NONE, 0, (), ()), 31, 0, turned=True),
+    "scale-bfloat16": lambda: _scaled(
+        "bfloat16 to scale, cut within rows", Predictor(NONE, 1, (), ()), 24, 11, turned=True
+    ),
+    "scale-linear": lambda: _scaled(
+        "float16 to scale over one base", Predictor(LINEAR, 2, (0,), (1.0,)), 40, 3, turned=False
+    ),
+    "scale-second": lambda: _scaled(
+        "float32 to scale over three bases", Predictor(SECOND, 0, (0, 0, 0), BETAS), 17, 16, turned=False
+    ),
     "linear-scaled": lambda: _predicted("one base, scaled", Predictor(LINEAR, 0, (0,), (0.5,))),
     "linear-bfloat16": lambda: _predicted("three bases", Predictor(LINEAR, 1, (1, 0, 0), (1.0, -0.5, 0.25)), 122),
     "linear-four": lambda: _predicted("four bases", Predictor(LINEAR, 0, (0, 1, 2, 0), (1.0, 0.5, -2.0, 0.125))),

@@ -19,7 +19,7 @@ CASES = (
     "round-float16", "round-float32", "planes-huffman", "planes-two-blocks", "delta-huffman", "recentred-float32",
     "recentred-bfloat16", "recentred-float16", "recentred-float64", "factors-float32", "factors-bfloat16",
     "linear-scaled", "linear-bfloat16", "linear-four", "adam-step", "adam-steps", "adam-masked", "second",
-    "second-masked", "planes-palette", "planes-gaps",
+    "second-masked", "planes-palette", "planes-gaps", "scale-alone", "scale-bfloat16", "scale-linear", "scale-second",
 )  # fmt: skip
 """Append-only."""
 
