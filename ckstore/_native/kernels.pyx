@@ -39,8 +39,11 @@ cdef int _apart(const uint8_t[::1] source, const uint8_t[::1] target) except -1:
     """Raise ValueError if an output overlaps an input: kernels rely on it."""
     if source.shape[0] == 0 or target.shape[0] == 0:
         return 0
-    return _need(&source[0] + source.shape[0] <= &target[0] or &target[0] + target.shape[0] <= &source[0],
-                 "an output overlaps an input")
+    return _clear(<const char *>&source[0], source.shape[0], <const char *>&target[0], target.shape[0])
+
+
+cdef int _clear(const char *source, Py_ssize_t n_source, const char *target, Py_ssize_t n_target) except -1:
+    return _need(source + n_source <= target or target + n_target <= source, "an output overlaps an input")
 
 
 cdef size_t _count(Py_ssize_t n_bytes, unsigned int width) except? 0:

@@ -30,6 +30,8 @@ def scaled(const uint8_t[::1] src, unsigned int width, uint32_t slope, uint32_t 
         at = &src[0]
     how.slope, how.origin, how.shift = slope, origin, shift
     how.of_rows, how.of_columns = &of_rows[0], &of_columns[0]
+    _clear(<const char *>how.of_rows, of_rows.shape[0], <const char *>&dst[0], dst.shape[0])
+    _clear(<const char *>how.of_columns, of_columns.shape[0], <const char *>&dst[0], dst.shape[0])
     with nogil:
         ck_active().scaled(at, n, width, &how, <unsigned int>turned, &dst[0])
 
@@ -53,6 +55,7 @@ def word_sums(const uint8_t[::1] src, const uint8_t[::1] base, unsigned int widt
     if base is not None:
         under = &base[0]
     how.slope = slope
+    _clear(<const char *>&rows[0], 8 * rows.shape[0], <const char *>&sums[0], 8 * sums.shape[0])
     with nogil:
         ck_active().word_sums(&src[0], under, n, width, &how, &rows[0], &sums[0])
 

@@ -20,7 +20,8 @@ DECODERS = re.compile(
     r"ck_(?P<stem>huffman_get_lengths|huffman_code|huffman_split|huffman_decode|decode_block|merge_node|ones|join"
     r"|join_rest|bits_at|shuffled|palette_decode|put_escapes|gap_merge|delta_merge|lengths|fetch|fetch_block|most_low"
     r"|rebuild|sparse_merge|spread|merge|merge_block|recentred_merge|recentred_lengths|recentred_rebuild|predict"
-    r"|predictable|predict_blocks|linear|adam|second|mask|widen|widen_as|narrow_single|narrow_as)"
+    r"|predictable|predict_blocks|linear|adam|second|mask|widen|widen_as|narrow_single|narrow_as|scaled|scaled_part"
+    r"|steep|turn)"
     r"(_(?P<variant>scalar|avx2|avx512))?(?P<width>_\d+)?"
 )
 """The functions that stored bytes go through."""

@@ -1,4 +1,5 @@
 /* The targets of differences, plain and recentred, and of predictions: a part of harness.c. */
+#include "input.h"
 
 static outcome delta_merge(const ck_kernels *k, input in) {
     unsigned width = take_width(&in);
@@ -7,9 +8,6 @@ static outcome delta_merge(const ck_kernels *k, input in) {
     uint8_t *symbols = take_bytes(&in, n), *base = take_bytes(&in, n * width), *bits = copy(in.data, in.n);
     uint8_t *out = room(n * width);
     size_t answer = n ? k->delta_merge(symbols, bits, in.n, base, n, width, is_float, out) : 0;
-    free(symbols);
-    free(base);
-    free(bits);
     return (outcome){answer, out, n * width};
 }
 
@@ -23,12 +21,7 @@ static outcome delta_round_trip(const ck_kernels *k, input in) {
     uint8_t *exact = copy(bits, used);
     need(!n || k->delta_merge(symbols, exact, used, base, n, width, is_float, back) == used, "delta: its own bits are refused");
     need(memcmp(src, back, n * width) == 0, "delta: other elements come back");
-    free(src);
-    free(base);
-    free(bits);
-    free(exact);
-    free(back);
-    return (outcome){used, symbols, n};
+    return of_both(used, symbols, n, exact, used);
 }
 
 /* Bits of mantissa that leave an exponent of 1 to 11 bits. */
@@ -46,9 +39,6 @@ static outcome recentred_merge(const ck_kernels *k, input in) {
     uint8_t *symbols = take_bytes(&in, n), *base = take_bytes(&in, n * width), *bits = copy(in.data, in.n);
     uint8_t *out = room(n * width);
     size_t answer = n ? k->recentred_merge(symbols, bits, in.n, base, n, width, mantissa, origin, out) : 0;
-    free(symbols);
-    free(base);
-    free(bits);
     return (outcome){answer, out, n * width};
 }
 
@@ -59,22 +49,16 @@ static outcome recentred_round_trip(const ck_kernels *k, input in) {
     size_t n = in.n / (2 * width), used = 0;
     uint64_t cost = 0;
     uint8_t *src = take_bytes(&in, n * width), *base = take_bytes(&in, n * width), *symbols = room(n);
-    uint8_t *bits = room(n * width + CK_BITS_SLACK), *back = room(n * width), *work = room(CK_ORIGIN_ROWS * sizeof(ck_tally));
-    uint32_t *x_log_x = (uint32_t *)(void *)room((n + 1) * sizeof(uint32_t));
+    uint8_t *bits = room(n * width + CK_BITS_SLACK), *back = room(n * width);
+    ck_tally *work = table(CK_ORIGIN_ROWS, sizeof *work);
+    uint32_t *x_log_x = table(n + 1, sizeof *x_log_x);
     for (size_t x = 0; x <= n; x++) x_log_x[x] = (uint32_t)(x * x);
     if (n) used = k->recentred_split(src, base, n, width, mantissa, origin, symbols, bits);
     uint8_t *exact = copy(bits, used);
     need(!n || k->recentred_merge(symbols, exact, used, base, n, width, mantissa, origin, back) == used, "recentred: refused");
     need(memcmp(src, back, n * width) == 0, "recentred: other elements come back");
-    if (n) used += (size_t)k->recentred_origin(src, base, n, width, mantissa, x_log_x, (ck_tally *)(void *)work, &cost) << 32;
-    free(src);
-    free(base);
-    free(bits);
-    free(exact);
-    free(back);
-    free(work);
-    free(x_log_x);
-    return (outcome){used + cost, symbols, n};
+    int best = n ? k->recentred_origin(src, base, n, width, mantissa, x_log_x, work, &cost) : 0;
+    return of_both(used + cost + ((uint64_t)(unsigned)best << 32), symbols, n, exact, used);
 }
 
 static outcome predict(const ck_kernels *k, input in) {
@@ -91,7 +75,5 @@ static outcome predict(const ck_kernels *k, input in) {
         how.bases[b] = bases[b] = take_bytes(&in, n * (how.dtypes[b] == CK_F32 ? 4 : 2));
     }
     k->predict(&how, n, out);
-    for (unsigned b = 0; b < CK_BASES_MOST; b++) free(bases[b]);
-    free(coefficients);
     return (outcome){n, out, n * size};
 }

@@ -75,6 +75,20 @@ def _predicted(rng: random.Random, n: int, at_end: bool) -> None:
     kernels.predict(kind, bases, dtypes, coefficients, masked, out_dtype, out)
 
 
+def _matrix(rng: random.Random, n: int, at_end: bool) -> None:
+    """Elements brought to the scale of a matrix, summed over it, and turned."""
+    width, columns = rng.choice((2, 4)), rng.choice((1, 2, 3, 255, 256, 257, n, n + 9))
+    start, slope = rng.choice((0, rng.randrange(columns), columns - 1)), rng.getrandbits(32)
+    n_rows, shift, turned = -(-(start + n) // columns), rng.randrange(8 * width - 1), rng.random() < 0.5
+    src, out = guarded(rng.randbytes(n * width), at_end), guarded(bytes(n * width), at_end)
+    under = rng.choice((src, None))
+    rows, of_columns = (guarded(rng.randbytes(size), at_end).view(np.int8) for size in (n_rows, columns))
+    kernels.scaled(under, width, slope, slope, shift, columns, start, rows, of_columns, turned, out)
+    sums = [guarded(bytes(8 * size), at_end).view(np.int64) for size in (n_rows, columns)]
+    kernels.word_sums(out, under, width, (slope >> 16) + 1, columns, start, *sums)
+    kernels.turn(src, width, turned, out)
+
+
 def _work() -> Bytes:
     return np.empty(kernels.HUFFMAN_WORK, np.uint8)
 
@@ -108,6 +122,7 @@ def decode_anything(rng: random.Random, at_end: bool) -> None:
     assert kernels.delta_merge(symbols, guarded(room[:used].tobytes(), at_end), base, width, True, out)
     _recentred(rng, n, at_end)
     _predicted(rng, n, at_end)
+    _matrix(rng, n, at_end)
     bitmap = guarded(rng.randbytes((n + 7) // 8), at_end)
     values = guarded(rng.randbytes(rng.randrange(n + 1) * width), at_end)
     kernels.sparse_merge(bitmap, values, width, 5, out)

@@ -74,6 +74,16 @@ def _predict() -> bytes:
     return out.tobytes()
 
 
+def _scaled() -> bytes:
+    out, back, rows, columns = _room(2400), _room(2400), np.zeros(9, np.int64), np.zeros(71, np.int64)
+    kernels.word_sums(ONE, TWO, 4, 65536, 71, 20, rows, columns)
+    kernels.scaled(
+        ONE, 4, 65536, 3, 0, 71, 20, rows.view(np.int8)[::8].copy(), columns.view(np.int8)[::8].copy(), True, out
+    )
+    kernels.turn(out, 4, False, back)
+    return back.tobytes()
+
+
 def _planes() -> bytes:
     planes, back = _room(2400), _room(2400)
     kernels.split(ONE, 4, True, planes, TWO)
@@ -130,7 +140,7 @@ def _frame() -> bytes:
 
 WORK: dict[str, Callable[[], bytes]] = {
     "huffman": _huffman, "palette": _palette, "gaps": _gaps, "delta": _delta, "recentred": _recentred,
-    "predict": _predict, "planes": _planes, "sparse": _sparse, "scan": _scan, "frame": _frame,
+    "predict": _predict, "scaled": _scaled, "planes": _planes, "sparse": _sparse, "scan": _scan, "frame": _frame,
     "chunk": _codec(False), "chunk with a base": _codec(True),
     **{case.name: _golden(case) for case in sorted(GOLDEN.iterdir()) if (case / "case.json").exists()},
 }  # fmt: skip
