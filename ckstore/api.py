@@ -175,14 +175,17 @@ class Store:
 
     def gc(
         self, dry_run: bool = False, grace_s: float = 60.0, expire_writers: bool = False, *, emergency: bool = False,
-        max_repack_bytes: int | None = None, progress: Callable[[int, int, str], None] = silent,
+        max_repack_bytes: int | None = None, archive: int | None = None,
+        progress: Callable[[int, int, str], None] = silent,
     ) -> reports.GcReport:  # fmt: skip
         """Free the space of everything no checkpoint needs. Safe beside savers and readers, needs no lock.
 
         grace_s: how long to wait for savers that began earlier (0: not at all); what they hold up, the next gc frees.
         emergency: for a full disk. max_repack_bytes: most that is moved to free more; None: a tenth of the store.
+        archive: encode all but the newest so many of each run again, at the level "archive", where that saves 1 %. What
+        was tried once is not tried again; without max_repack_bytes, all the rest is. It takes minutes a GiB.
         """
-        session, upkeep = self._open_session(), Upkeep(max_bytes=max_repack_bytes)
+        session, upkeep = self._open_session(), Upkeep(max_bytes=max_repack_bytes, archive=archive)
         waiting = collector.Waiting(grace_s, expire_writers)
         if dry_run:
             return forecast.preview(session, upkeep, progress)

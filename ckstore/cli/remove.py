@@ -81,20 +81,30 @@ def _agreed(as_json: bool) -> bool:
 @click.option("--expire-writers", is_flag=True, help="Wait for no writer: those at work must save again.")
 @click.option("--emergency", is_flag=True, help="The disk is full: give up the reserve, write next to nothing.")
 @click.option("--max-repack", metavar="SIZE", help="Move at most so much to free more. Default: a tenth of the store.")
+@click.option(
+    "--archive", type=click.IntRange(min=0), metavar="N", help="Encode all but the newest N of each run again."
+)
 def gc(
     path: str, dry_run: bool, grace: float, expire_writers: bool, emergency: bool, max_repack: str | None,
-    as_json: bool,
+    archive: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Free the bytes that no checkpoint needs. Safe while others save and load.
 
+    --archive encodes old checkpoints again as hard as the codec can, where that saves 1 %: of checkpoints saved at the
+    level `fast` some 4 %, of `balanced` ones next to nothing. It takes 2 to 4 minutes of one core a GiB, half a minute
+    where nothing is to be gained. It may be stopped; what was tried once is not tried again.
+
     JSON: dry_run, condemned_objects, condemned_bytes, deleted_objects, freed_bytes, waiting_writers,
     dropped_segments, unjudged_leases, repacked_packs, repacked_bytes, repack_frees_bytes, rebased_frames,
-    rebased_bytes, support_bytes, unmovable: [text], stopped, checkpoints (dry run): [{id, ref, freed_bytes,
-    support_bytes, rebase_bytes, damaged}].
+    rebased_bytes, archive_checkpoints, archive_tried_bytes, archived_frames, archived_bytes, archive_saved_bytes,
+    support_bytes, unmovable: [text], stopped, checkpoints (dry run): [{id, ref, freed_bytes, support_bytes,
+    rebase_bytes, damaged}].
     """
     most = None if max_repack is None else quantity.size(max_repack)
     with reading(path) if dry_run else writing(path) as store, output.working("collecting") as tell:
-        report = store.gc(dry_run, grace, expire_writers, emergency=emergency, max_repack_bytes=most, progress=tell)
+        report = store.gc(
+            dry_run, grace, expire_writers, emergency=emergency, max_repack_bytes=most, archive=archive, progress=tell
+        )
     if as_json:
         output.print_json(report.to_dict())
     elif dry_run:
@@ -122,6 +132,9 @@ def _print_plan(plan: GcReport) -> None:
     if plan.support_bytes:
         rebased = f"; {text.size(plan.rebased_bytes)} to write would let go of some" if plan.rebased_frames else ""
         click.echo(f"{text.size(plan.support_bytes)} of deleted checkpoints stay as bases of others{rebased}")
+    if plan.archive_checkpoints:
+        n, most = text.count(plan.archive_checkpoints, "checkpoint"), text.size(plan.archive_tried_bytes)
+        click.echo(f"{n} to archive: at most {most} to encode again")
 
 
 def _row(one: CheckpointPlan) -> list[str]:
@@ -135,6 +148,10 @@ def _print_freed(report: GcReport, path: str) -> None:
     moved = report.repacked_bytes + report.rebased_bytes
     if moved:
         click.echo(f"moved {text.size(moved)}, so that what lay between could be freed")
+    if report.archive_checkpoints or report.archived_frames:
+        n, tried = text.count(report.archive_checkpoints, "checkpoint"), text.size(report.archive_tried_bytes)
+        frames = text.count(report.archived_frames, "frame")
+        click.echo(f"archived {n}: {tried} encoded again, {frames} now {text.size(report.archive_saved_bytes)} smaller")
     for message in _notes(report, path):
         output.note(message)
 

@@ -153,6 +153,20 @@ def turned(raw: Bytes, predictor: Predictor) -> Bytes:
     return out
 
 
+def parse(
+    predictor: Predictor, recentred: bool, payload: Bytes, n: int
+) -> tuple[Center | None, Factors | None, list[Stream]]:
+    """The parts of the payload of n elements: how it is recentred, with a scale its factors, bits and symbols.
+
+    Raises FormatError.
+    """
+    if predictor.scale is None:
+        center, streams = delta.parse(predictor.kind, payload, recentred, 2)
+        return center, None, streams
+    center, streams = delta.parse(predictor.kind, payload, recentred, 4)
+    return center, factors.parse(predictor.scale.grid, n, streams[:2]), streams[2:]
+
+
 def decode(params: bytes, payload: Bytes, bases: Sequence[Bytes], out: Bytes) -> None:
     """Fill `out`. Raises FormatError for bases or a payload that do not fit, UnsupportedError."""
     predictor, recentred = parse_params(params)
@@ -160,10 +174,9 @@ def decode(params: bytes, payload: Bytes, bases: Sequence[Bytes], out: Bytes) ->
     sizes = [n * WIDTHS[dtype] for dtype in predictor.base_dtypes]
     if rest or [len(base) for base in bases] != sizes:
         raise FormatError("bases that do not fit the chunk")
-    center, streams = delta.parse(predictor.kind, payload, recentred, 2 if predictor.scale is None else 4)
-    sides = None if predictor.scale is None else factors.parse(predictor.scale.grid, n, streams[:2])
+    center, sides, streams = parse(predictor, recentred, payload, n)
     under = predictor.run(bases, n, sides=sides)
     target = out if predictor.kind.is_float else scratch.buffer("turned", len(out))
-    delta.merge(predictor.kind, streams[-2:], under, target, center)
+    delta.merge(predictor.kind, streams, under, target, center)
     if not predictor.kind.is_float:
         kernels.turn(target, predictor.kind.width, False, out)

@@ -43,6 +43,16 @@ class GcReport(Report, frozen=True):
     """Frames encoded anew without bases that lived only for them."""
     rebased_bytes: int = 0
     """Bytes of their new frames; with dry_run about."""
+    archive_checkpoints: int = 0
+    """Checkpoints all of whose frames `archive` has tried now; with dry_run those that it would look at."""
+    archive_tried_bytes: int = 0
+    """Bytes of the frames that were encoded again to see whether that makes them smaller; with dry_run at most."""
+    archived_frames: int = 0
+    """Frames that are smaller now."""
+    archived_bytes: int = 0
+    """Bytes written for that: these, and the frames that lay among them."""
+    archive_saved_bytes: int = 0
+    """By how much those are less than what they took before."""
     support_bytes: int = 0
     """dry_run: frames of deleted checkpoints that stay only because live frames are deltas of them."""
     unmovable: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,21 +18,26 @@ from tests.support.packs import pack_names, rows_of
 from tests.support.states import assert_exact, assert_same, assert_whole_and_tidy, keys, state_of, strays
 from tests.support.stores import Killed, before_commit, condemn, dies_at, once, save
 
-KINDS = ["repack", "rebase"]
+KINDS = ["repack", "rebase", "archive"]
+ARCHIVE: int | None = None
+"""What collect() archives."""
 
 
 def collect(store: ckstore.Store, **how: bool) -> GcReport:
     """A gc that moves for the least bit of room."""
-    return collector.collect(store._session, Waiting(0, **how), Upkeep(dead_share=0.01, everywhere=True))
+    upkeep = Upkeep(dead_share=0.01, everywhere=True, archive=ARCHIVE)
+    return collector.collect(store._session, Waiting(0, **how), upkeep)
 
 
 @pytest.fixture(params=KINDS)
-def store(open_store, request):
+def store(open_store, request, monkeypatch):
     """A store in which the first commit of the next gc is that of frames that move."""
     opened = open_store()
+    is_fast = request.param == "archive"
+    monkeypatch.setattr(sys.modules[__name__], "ARCHIVE", 0 if is_fast else None)
     for step in range(4):
-        save(opened, "main", step)
-    for step in [1] if request.param == "repack" else [0, 1]:
+        save(opened, "main", step, level="fast" if is_fast else "balanced")
+    for step in {"repack": [1], "rebase": [0, 1], "archive": []}[request.param]:
         opened.delete(f"main@{step}")
     return opened
 
@@ -39,7 +45,8 @@ def store(open_store, request):
 def test_the_stores_of_these_tests_have_frames_to_move(store, request):
     report = collect(store)
     kind = request.node.callspec.params["store"]
-    assert (report.repacked_packs if kind == "repack" else report.rebased_frames) > 0
+    moved = {"repack": report.repacked_packs, "rebase": report.rebased_frames, "archive": report.archived_frames}
+    assert moved[kind] > 0
     assert_whole_and_tidy(store)
 
 

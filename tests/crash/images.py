@@ -49,7 +49,7 @@ def record(path: Path, scenario: Scenario) -> tuple[Image, Log]:
 
 def _record(path: Path, scenario: Scenario) -> tuple[Image, Log]:
     if scenario.saved is not None:
-        fill(path / STORE, *scenario.saved, deleted=scenario.deleted)
+        fill(path / STORE, *scenario.saved, deleted=scenario.deleted, level=scenario.level)
     if scenario.damaged:
         spoil(path / STORE)
     before = read_image(path)

@@ -60,9 +60,9 @@ class Play:
         assert (len(report.of("deleted")), len(report.of("thinned"))) == (len(gone), len(thinned))
 
 
-def fill(path: Path, *saved: Key, deleted: tuple[Key, ...] = ()) -> None:
+def fill(path: Path, *saved: Key, deleted: tuple[Key, ...] = (), level: str = "balanced") -> None:
     """A store made before the recording begins."""
-    with ckstore.open(path, create=True, chunk_elements=CHUNK) as store:
+    with ckstore.open(path, create=True, chunk_elements=CHUNK, level=level) as store:
         for run, step in saved:
             store.save(state_of(run, step), run=run, step=step)
         for run, step in deleted:
@@ -117,6 +117,12 @@ def rebase(play: Play) -> None:
     with play.open() as store:
         report = store.gc(grace_s=0)
         assert report.rebased_frames > 0
+
+
+def archive(play: Play) -> None:
+    with play.open() as store:
+        report = store.gc(grace_s=0, archive=1)
+        assert (report.archived_frames > 0, report.archive_checkpoints) == (True, 2)
 
 
 def emergency(play: Play) -> None:
@@ -202,6 +208,8 @@ class Scenario:
     links: bool = True
     early: bool = False
     """Segments merge and catalog entries move to pages after two saves, not after dozens."""
+    level: str = "balanced"
+    """At which the store was filled."""
     damaged: bool = False
     """The store is spoilt before the recording begins (spoiling.py)."""
     every: int = 1
@@ -228,6 +236,7 @@ SCENARIOS = {
     "repack": Scenario(repack, 120, (*_RUN, ("other", 0)), (("main", 1),), every=2),
     "repack in pages": Scenario(repack, 95, (*_RUN, ("other", 0)), (("main", 1),), early=True, every=3),
     "rebase": Scenario(rebase, 150, _RUN, _RUN[:2], every=2),
+    "archive": Scenario(archive, 120, _RUN, level="fast", every=2),
     "emergency": Scenario(emergency, 110, (*_RUN, ("other", 0)), (("other", 0),), every=2),
     "saver beside repack": Scenario(saver_beside_repack, 180, (*_RUN, ("other", 0)), (("main", 1),), every=3),
     "thin": Scenario(thin, 180, _RUN[:2]),

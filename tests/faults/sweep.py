@@ -24,14 +24,15 @@ VERBS: dict[str, tuple[Verb, set[Key], set[Key]]] = {
     "tag": (lambda store: store.tag("main@1", "best"), set(), set()),
     "thin": (lambda store: store.thin("main@1", "shared"), set(), set()),
     "gc": (lambda store: store.gc(grace_s=0), set(), set()),
+    "archive": (lambda store: store.gc(grace_s=0, archive=0), set(), set()),
     "load": (lambda store: store.load("main@1"), set(), set()),
 }
 """What is tried, which checkpoints it adds and which it removes."""
 
 
 def made(path: Path) -> Image:
-    """A store with a few checkpoints and some garbage."""
-    with ckstore.open(path, create=True, chunk_elements=CHUNK) as store:
+    """A store with a few checkpoints, which can be smaller, and some garbage."""
+    with ckstore.open(path, create=True, chunk_elements=CHUNK, level="fast") as store:
         for run, step in [*SAVED, ("gone", 0)]:
             save(store, run, step)
         store.delete("gone@0")

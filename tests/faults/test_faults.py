@@ -17,6 +17,7 @@ CODES = {
     "tag": (errno.EIO, errno.ENOSPC),
     "thin": (errno.EIO, errno.ENOSPC),
     "gc": (errno.EIO, errno.ENOSPC),
+    "archive": (errno.EIO, errno.ENOSPC),
     "load": (errno.EIO, errno.ENOSPC, errno.EMFILE),
 }
 """What the default suite tries; the soak tries everything on everything."""
@@ -47,7 +48,7 @@ def test_any_call_refused(name, code, sticky, before, fast_path):
         assert n >= 4
 
 
-@pytest.mark.parametrize("name", ["save", "delete", "gc", "thin"])
+@pytest.mark.parametrize("name", ["save", "delete", "gc", "archive", "thin"])
 def test_any_call_made_whose_answer_is_lost(name, before, fast_path):
     assert sweep(before, fast_path / "store", name, Fault(errno.EIO, 0, after=True)) > 10
 

@@ -126,6 +126,13 @@ INTACT: dict[str, Guard] = {
         Cut("if not kernels.equal(scratch.as_bytes(memoryview(back)), scratch.as_bytes(memoryview(data))):", NEVER),
         movers.a_rebase_that_does_not_decode_is_not_published,
     ),
+    "id of a chunk in archive": Guard(
+        Cut("if blake3(data).digest() != old.chunk_id:", NEVER), movers.an_archive_starts_from_no_chunk_of_other_bytes
+    ),
+    "decode before publish in archive": Guard(
+        Cut("if not kernels.equal(back, scratch.as_bytes(data)):", NEVER),
+        movers.an_archive_that_does_not_decode_is_not_published,
+    ),
     "hash of a base before a delta of it": Guard(
         Cut("return base if self.quick(base) == known.quick_hash else None", "return base"),
         forgeries.a_parent_that_decodes_to_other_bytes_is_no_base,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from ckstore.engine.gc import rebase, repack
+from ckstore.codec.chunk import Encoded
+from ckstore.engine.gc import members, rebase, recode, repack
 from ckstore.engine.health import adopt, intact
 from ckstore.engine.retain import sound
 from ckstore.format import closure
+from ckstore.format.frame import FILL
 from ckstore.store.repository import Repository
 from tests.corrupt.damage import Small
 from tests.corrupt.forge import Forger
@@ -65,6 +67,24 @@ def a_rebase_that_does_not_decode_is_not_published(small: Small, monkeypatch: py
     rows, i = row_of_wrong_payload(small)
     monkeypatch.setattr(rebase, "encode", lying)
     assert isinstance(rebase.encoded_anew(Repository(small.fs), rows, i, "u1", []), str)
+
+
+def an_archive_starts_from_no_chunk_of_other_bytes(small: Small) -> None:
+    """As a rebase."""
+    rows, i = row_of_wrong_payload(small)
+    with small.fs.damaged(*wrong_payload(small)):
+        assert isinstance(recode.encoded_again(Repository(small.fs), rows, i, members.UNKNOWN), str)
+
+
+def an_archive_that_does_not_decode_is_not_published(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with every frame."""
+
+    def lying(*_: object) -> Encoded:
+        return Encoded(FILL, b"x", b"", ())
+
+    rows, i = row_of_wrong_payload(small)
+    monkeypatch.setattr(recode, "encode", lying)
+    assert isinstance(recode.encoded_again(Repository(small.fs), rows, i, members.UNKNOWN), str)
 
 
 def repair_adopts_no_chunk_of_other_bytes(small: Small) -> None:

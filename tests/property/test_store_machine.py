@@ -124,9 +124,10 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.gc(grace_s=0)
         assert strays(self.store) == set()
 
-    @rule()
-    def gc_that_moves_all_it_can(self) -> None:
-        report = collector.collect(self.store._session, Waiting(0), Upkeep(dead_share=0.001, everywhere=True))
+    @rule(newest=st.sampled_from([None, 0, 1]))
+    def gc_that_moves_all_it_can(self, newest: int | None) -> None:
+        upkeep = Upkeep(dead_share=0.001, everywhere=True, archive=newest)
+        report = collector.collect(self.store._session, Waiting(0), upkeep)
         assert (report.unmovable, report.stopped, strays(self.store)) == ([], "", set())
 
     @rule()
@@ -136,7 +137,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def gc_dry_run(self) -> None:
-        plan = self.store.gc(dry_run=True)
+        plan = self.store.gc(dry_run=True, archive=1)
         assert [one.id for one in plan.checkpoints] == list(self.known)
         assert not any(one.damaged for one in plan.checkpoints)
 

@@ -85,12 +85,14 @@ def do_anything(tell: Tell, path: str, seed: int, step: int, most: int) -> None:
                 verb = "delete"
             if verb == "save":
                 run, step = rng.choice("ab"), step + 1
-                _marked(tell, Save((run, step)), lambda run=run, step=step: save(store, run, step))
+                level = rng.choice(("fast", "balanced"))
+                _marked(tell, Save((run, step)), lambda key=(run, step), level=level: save(store, *key, level=level))
             elif verb == "delete":
                 run, gone = rng.choice(there)
                 _marked(tell, Delete((run, gone)), lambda run=run, gone=gone: store.delete(f"{run}@{gone}"))
             else:
-                _marked(tell, "gc", lambda: store.gc(grace_s=0))
+                archive = rng.choice((None, 0, 2))
+                _marked(tell, "gc", lambda archive=archive: store.gc(grace_s=0, archive=archive))
 
 
 def save_steps(tell: Tell, path: str, run: str, steps: list[int]) -> None:

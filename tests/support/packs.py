@@ -17,6 +17,16 @@ def pack_names(store: ckstore.Store) -> set[str]:
     return {path.name for path in Path(store.path, "pack").iterdir()}
 
 
+def pack_bytes(store: ckstore.Store) -> int:
+    """What all packs take on disk."""
+    return sum(path.stat().st_size for path in Path(store.path, "pack").iterdir())
+
+
+def packs_of(store: ckstore.Store, ref: str) -> set[str]:
+    """The packs that a checkpoint needs."""
+    return {row.pack.name for row in rows_of(store, ref)}
+
+
 def rows_of(store: ckstore.Store, ref: str) -> list[Row]:
     """The closure of a checkpoint."""
     return load_closure(store._session.repo, store._resolve(ref))[0]

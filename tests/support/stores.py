@@ -31,6 +31,21 @@ def open_store(tmp_path: Path) -> Iterator[Open]:
         store.close()
 
 
+N_FAST = 4
+"""Checkpoints of run main in `fast_store`."""
+
+
+@pytest.fixture
+def fast_store(fast_path: Path) -> Iterator[ckstore.Store]:
+    """Four checkpoints of one run, and one of another, which were saved in a hurry."""
+    with ckstore.open(fast_path / "store", create=True, chunk_elements=CHUNK, level="fast") as opened:
+        for step in range(N_FAST):
+            save(opened, "main", step)
+        save(opened, "other", 0)
+        opened.gc(grace_s=0)
+        yield opened
+
+
 def save(store: ckstore.Store, run: str, step: int, **how: Any) -> Key:
     """Save the state that belongs to a run and a step."""
     store.save(state_of(run, step), run=run, step=step, **how)
@@ -71,7 +86,7 @@ def after_begin(store: ckstore.Store, act: Callable[[], None]) -> None:
 def condemn(store: ckstore.Store) -> None:
     """The first root step of a gc, whatever it takes writers for."""
     repo = store._session.repo
-    collector._condemn(repo, reach.Needs(repo), garbage.left_alone(repo, Observer(repo.fs)), collector._Done())
+    collector._condemn(repo, reach.Needs(repo), garbage.left_alone(repo, Observer(repo.fs)), collector.Done())
 
 
 class Killed(BaseException):

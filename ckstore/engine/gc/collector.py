@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from ckstore.engine import reach
 from ckstore.engine.gc import trim
+from ckstore.engine.gc.account import Done
 from ckstore.engine.gc.garbage import dead_of, left_alone, no_more_held, path_of, sizes_of, unneeded
 from ckstore.engine.gc.tend import NO_ROOM, tend
 from ckstore.engine.gc.unlist import Written, unlist
@@ -52,14 +53,20 @@ def collect(
 
     emergency: for a full disk. The reserve is given up first, and nothing is written that is not needed to delete:
     no repack, no rebase, and segments that name a dead pack are dropped (chunks may be stored again later).
+    What is archived goes batch by batch, each freed before the next, until somebody has to be waited for.
     """
+    if emergency and upkeep.archive is not None:
+        raise UsageError("archive writes before it frees, and an emergency leaves no room for that: one at a time")
     repo = session.repo
     repo.prepare()
     if emergency:
         reserve.release(repo.fs)
-    done = _Done()
+    done = Done()
     try:
-        return until_not_expired(lambda: _collect(session, waiting, upkeep, progress, emergency, done))
+        report = until_not_expired(lambda: _collect(session, waiting, upkeep, progress, emergency, done))
+        while done.tended.archive_left and not report.waiting_writers:
+            report = until_not_expired(lambda: _collect(session, waiting, upkeep, progress, emergency, done))
+        return report
     except StorageError as error:
         if error.errno not in NO_ROOM or emergency:
             raise
@@ -67,60 +74,40 @@ def collect(
         raise StorageError(f"{error.message}; {hint}", error.errno, **error.details) from error
 
 
-@dataclass
-class _Done:
-    """What a gc has done so far, attempts that were given up included."""
-
-    condemned: dict[Object, int] = field(default_factory=dict)
-    deleted: dict[Object, int] = field(default_factory=dict)
-    """What another gc had begun to delete, and old roots, among them."""
-    n_dropped: int = 0
-    """Segments that were dropped, not replaced."""
-
-
 def _collect(
-    session: Session, waiting: Waiting, upkeep: Upkeep, progress: Progress, emergency: bool, done: _Done
+    session: Session, waiting: Waiting, upkeep: Upkeep, progress: Progress, emergency: bool, done: Done
 ) -> GcReport:
     repo, observer = session.repo, session.leases
     n_unjudged, end = _watch(observer, waiting)
     done.deleted.update(_finish(repo, progress))
-    tended = Tended() if emergency else _tended(session, upkeep, progress)
+    if not emergency:
+        _tend(session, upkeep, progress, done.tended)
     progress(0, 0, "looking for what nobody needs")
     needs, left = reach.Needs(repo), left_alone(repo, observer)
     while True:  # a root has room for so many condemned objects only
         left = _condemn(repo, needs, left, done, emergency)
         number, writers = _wait(repo, observer, waiting, end)
         if writers and not waiting.expire_writers:
-            return _report(done, writers, n_unjudged, tended)
+            return done.report(writers, n_unjudged)
         done.deleted.update(_release(repo, needs, number, progress))
         if not left or not number:
             _drop_dead_leases(observer)
-            _renew_reserve(repo, emergency, tended)
-            return _report(done, 0, n_unjudged, tended)
+            _renew_reserve(repo, emergency, done.tended)
+            return done.report(0, n_unjudged)
 
 
-def _tended(session: Session, upkeep: Upkeep, progress: Progress) -> Tended:
+def _tend(session: Session, upkeep: Upkeep, progress: Progress, tended: Tended) -> None:
     progress(0, 0, "looking for what can be moved")
     repo = session.repo
     dead = repo.at_newest(lambda root: dead_of(repo, root, session.leases))
     everywhere = upkeep.everywhere or not reserve.is_whole(repo.fs)  # then the last gc was none, or an emergency
-    return tend(session, dead, replace(upkeep, everywhere=everywhere), progress)
+    tend(session, dead, replace(upkeep, everywhere=everywhere), progress, tended)
 
 
 def _renew_reserve(repo: Repository, emergency: bool, tended: Tended) -> None:
     is_new = reserve.shorten(repo.fs) if emergency or tended.partial else reserve.make(repo.fs)
     if is_new:
         repo.fs.sync_dir("")
-
-
-def _report(done: _Done, writers: int, n_unjudged: int, tended: Tended) -> GcReport:
-    return GcReport(
-        dry_run=False, condemned_objects=len(done.condemned), condemned_bytes=sum(done.condemned.values()),
-        deleted_objects=len(done.deleted), freed_bytes=sum(done.deleted.values()), waiting_writers=writers,
-        dropped_segments=done.n_dropped, unjudged_leases=n_unjudged, repacked_packs=tended.packs,
-        repacked_bytes=tended.moved_bytes, rebased_frames=tended.rebased, rebased_bytes=tended.rebased_bytes,
-        unmovable=[f"{what}: {problem}" for what, problem in tended.unmovable.items()], stopped=tended.stopped,
-    )  # fmt: skip
 
 
 def _watch(observer: Observer, waiting: Waiting) -> tuple[int, float]:
@@ -135,7 +122,7 @@ def _watch(observer: Observer, waiting: Waiting) -> tuple[int, float]:
 
 
 def _condemn(
-    repo: Repository, needs: reach.Needs, found: dict[Object, int], done: _Done, emergency: bool = False
+    repo: Repository, needs: reach.Needs, found: dict[Object, int], done: Done, emergency: bool = False
 ) -> dict[Object, int]:
     """Root step A for what nobody needs of `found`; what there was no room for.
 

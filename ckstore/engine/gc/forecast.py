@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from ckstore.engine.gc import frames, garbage, rebase, repack, support, trim, uses
+from ckstore.engine.gc import frames, garbage, rebase, repack, support, tried, trim, uses
 from ckstore.engine.gc.frames import Frames, Keys, KeySet, Numbers
 from ckstore.engine.gc.upkeep import USUAL, Progress, Upkeep, silent
 from ckstore.engine.gc.uses import Uses
@@ -36,6 +36,7 @@ def _preview(session: Session, root: Root, upkeep: Upkeep, progress: Progress) -
     dead.update(garbage.sizes_of(repo, [*root.condemned, *root.deleting]))
     sizes = dead | trim.old_roots(repo, trim.trim_to(repo, root))
     choice, plans = repack.choose(repo, root, upkeep), _Plans(repo, root, progress)
+    untried = plans.untried(upkeep)
     checkpoints = plans.all()
     rebased = plans.rebased(dead, upkeep)
     return GcReport(
@@ -43,6 +44,8 @@ def _preview(session: Session, root: Root, upkeep: Upkeep, progress: Progress) -
         freed_bytes=0, waiting_writers=0, dropped_segments=0, unjudged_leases=len(session.leases.in_doubt()),
         repacked_packs=len(choice.packs), repacked_bytes=choice.live_bytes, repack_frees_bytes=choice.dead_bytes,
         rebased_frames=len(rebased.tops) if rebased else 0, rebased_bytes=rebased.n_bytes if rebased else 0,
+        archive_checkpoints=len(untried.entries) if untried else 0,
+        archive_tried_bytes=untried.n_bytes if untried else 0,
         support_bytes=plans.support_bytes, checkpoints=checkpoints,
     )  # fmt: skip
 
@@ -83,6 +86,12 @@ class _Plans:
         everywhere = upkeep.everywhere or not reserve.is_whole(self._repo.fs)
         suspected = support.suspects(self._repo, self._uses, dead, everywhere)
         return rebase.plan(self._uses, support.find(self._repo, self._uses, suspected), upkeep.max_bytes)
+
+    def untried(self, upkeep: Upkeep) -> tried.Choice | None:
+        """What the gc would encode again."""
+        if upkeep.archive is None or upkeep.max_bytes == 0:
+            return None
+        return tried.choose(self._uses, upkeep.archive)
 
     def _owners(self, keys: Keys, n_bytes: Numbers) -> npt.NDArray[np.int32]:
         """For each frame the checkpoint whose deletion would leave it as a base of others and nothing else, or -1."""

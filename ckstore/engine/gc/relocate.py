@@ -7,7 +7,8 @@ closures that no root names, which the next gc removes like those of any dead sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -28,6 +29,8 @@ from ckstore.store.writer import Writer
 
 Place = tuple[str, int]
 """(pack, offset)"""
+Edit = Callable[[Entry], Entry]
+_NO_NOTES: Mapping[bytes, Edit] = MappingProxyType({})
 
 
 class Moved(NamedTuple):
@@ -55,6 +58,8 @@ class Relocation:
         self._repo, self._writer = session.repo, writer
         self._moved: dict[Place, Moved] = {}
         self._shared: dict[bytes, PageRef] = {}
+        self.packs: list[ObjectRef] = []
+        """Where the frames are, once they are published."""
 
     def __contains__(self, row: Row) -> bool:
         return place_of(row) in self._moved
@@ -69,23 +74,26 @@ class Relocation:
         """Leave some frames where they were: their copies are garbage."""
         self._moved = {place: moved for place, moved in self._moved.items() if not is_out(place)}
 
-    def publish(self, entries: Iterable[Entry]) -> tuple[int, int]:
+    def publish(self, entries: Iterable[Entry], notes: Mapping[bytes, Edit] = _NO_NOTES) -> tuple[int, int]:
         """Give those of `entries` (oldest first) that use moved frames new closures, in one root step.
 
+        notes: what else is to be changed in some entries, by id: neither manifest nor closure.
         Returns how many frames were moved, and their bytes. Checkpoints that cannot be read stay as they are.
         """
         if not self._moved:
+            if notes:
+                republish(self._repo, self._writer, notes, {})
             return 0, 0
-        packs = self._writer.packs().finish()
+        packs = self.packs = self._writer.packs().finish()
         segment = self._writer.put_segment(sorted(_segment_row(moved, packs) for moved in self._moved.values()))
-        changes = {}
+        changes = dict(notes)
         for entry in entries:
             try:
                 new = self._renewed(entry, packs)
             except (*UNREADABLE, UnsupportedError):
                 continue  # it keeps the old place alive
             if new is not None:
-                changes[entry.id] = with_closure(self._put(entry, new))
+                changes[entry.id] = _both(notes.get(entry.id), with_closure(self._put(entry, new)))
         republish(self._repo, self._writer, changes, {}, [segment])
         return len(self._moved), sum(moved.placed.frame_bytes for moved in self._moved.values())
 
@@ -109,6 +117,10 @@ class Relocation:
         written = [page for page in made if page.digest not in own]
         self._shared.update(held_by(ref.name, written))
         return ref
+
+
+def _both(first: Edit | None, second: Edit) -> Edit:
+    return second if first is None else lambda old: second(first(old))
 
 
 def place_of(row: Row) -> Place:

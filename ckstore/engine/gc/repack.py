@@ -16,6 +16,7 @@ several closures share is read once. So a store with nothing to repack costs no 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -148,7 +149,7 @@ def _copy(session: Session, choice: Choice, relocation: Relocation, progress: Pr
     return spoilt
 
 
-def checked(repo: Repository, rows: list[Row], i: int) -> Packed | str:
+def checked(repo: Repository, rows: Sequence[Row], i: int) -> Packed | str:
     """The frame of row i as it lies, if it decodes to the chunk it should; else what is wrong."""
     decoder = Decoder(repo, rows)
     try:

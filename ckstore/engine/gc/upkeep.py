@@ -30,8 +30,12 @@ class Upkeep:
     max_bytes: int | None = None
     everywhere: bool = False
     """Look for support in every pack, not only where a checkpoint has just gone."""
+    archive: int | None = None
+    """Encode all but the newest so many of each run again, at the archive level; None: nothing."""
 
     def __post_init__(self) -> None:
+        if self.archive is not None and (type(self.archive) is not int or self.archive < 0):
+            raise UsageError(f"archive is how many of a run stay as they are, from 0 on, or None, not {self.archive!r}")
         if self.max_bytes is not None and (type(self.max_bytes) is not int or self.max_bytes < 0):
             raise UsageError(f"max_repack_bytes is a number of bytes from 0 on, or None, not {self.max_bytes!r}")
 
@@ -53,6 +57,21 @@ class Tended:
     rebased: int = 0
     """Frames encoded anew, without the bases they had."""
     rebased_bytes: int = 0
+    noted: int = 0
+    """Checkpoints all of whose frames the archive pass has tried now."""
+    tried_bytes: int = 0
+    """Bytes of the frames that it tried."""
+    archived: int = 0
+    """Frames that it made smaller."""
+    archived_bytes: int = 0
+    """Bytes that it wrote: their new frames, and those that lay among them."""
+    saved_bytes: int = 0
+    archive_left: bool = False
+    """Whether there is more to be tried."""
+    judged: set[str] = field(default_factory=set)
+    """Packs that it need not look at again."""
+    looked_at_bytes: int = 0
+    """Bytes of packs that it has looked at."""
     unmovable: dict[str, str] = field(default_factory=dict)
     """What is wrong, by pack or frame that could not be moved."""
     stopped: str = ""

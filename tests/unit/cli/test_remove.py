@@ -135,6 +135,16 @@ def test_gc_moves_no_more_than_it_may(cli, path: str) -> None:
     assert cli("gc", path, "--max-repack", "much").exit_code == 2
 
 
+def test_gc_archives_what_is_old_once(cli, path: str) -> None:
+    planned = json.loads(cli("gc", path, "--archive", "1", "--dry-run", "--json").stdout)
+    assert planned["archive_checkpoints"] == 3
+    assert "3 checkpoints to archive: at most " in cli("gc", path, "--archive", "1", "--dry-run").stdout
+    assert "archived 3 checkpoints: " in cli("gc", path, "--archive", "1").stdout
+    record = json.loads(cli("gc", path, "--archive", "1", "--json").stdout)
+    assert (record["archive_checkpoints"], record["archive_tried_bytes"]) == (0, 0)
+    assert cli("gc", path, "--archive", "-1").exit_code == 2
+
+
 def test_gc_expire_writers_waits_for_nobody(cli, path: str) -> None:
     cli("rm", path, "other/run@1", "--yes")
     with ckstore.open(path) as store, store._session.repo.writer():

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from tests.support.paths import fast_path
+from tests.support.stores import fast_store
 
-__all__ = ["fast_path"]
+__all__ = ["fast_path", "fast_store"]
