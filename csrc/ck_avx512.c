@@ -5,7 +5,7 @@
 #define CK_ISA avx512
 #define CK_NAME "avx512"
 #define CK_TARGET                                                                                                        \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi,bmi2,popcnt")))
+    __attribute__((target("avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi,bmi2,popcnt")))
 #define CK_POPCOUNT
 #define CK_LANE_SHIFTS
 #define CK_VBMI2

@@ -68,8 +68,10 @@ typedef struct ck_scale {
 typedef struct ck_kernels {
     const char *name;
 
-    /* planes[p*n + i] = byte p (0 = lowest) of rotl(src[i] ^ base[i], r). base may be NULL: zeros. */
-    void (*split)(const uint8_t *src, const uint8_t *base, size_t n, unsigned width, unsigned r, uint8_t *planes);
+    /* planes[p*n + i] = byte p (0 = lowest) of rotl(src[i] ^ base[i], r); the highest one to top[i]. base may be NULL:
+     * zeros. */
+    void (*split)(const uint8_t *src, const uint8_t *base, size_t n, unsigned width, unsigned r, uint8_t *planes,
+                  uint8_t *top);
     /* The inverse of split; byte p of all elements is at planes[p]. */
     void (*merge)(const uint8_t *const *planes, const uint8_t *base, size_t n, unsigned width, unsigned r, uint8_t *dst);
 
@@ -159,7 +161,8 @@ typedef struct ck_kernels {
      * The code is complete and canonical: ascending by (length, symbol). The tree in preorder: at each inner node, for
      * each symbol that comes through, in order, a bit (lowest first) that says whether it goes right (a one in its code),
      * zero bits up to a whole byte; then the left child, then the right one. Leaves are not written.
-     * step: a code is made from the counts of every step-th stretch of 64 bytes (template/counting.h); 1 counts all.
+     * step: a code is made from the counts of one in `step` stretches of 64 bytes, of which half may be of the block
+     * before (template/counting.h); 1 counts all.
      * out: n + one byte a block; work: CK_HUFFMAN_WORK bytes. Returns the bytes of out that are used. */
     size_t (*huffman_encode)(const uint8_t *src, size_t n, size_t step, uint8_t *out, uint8_t *work);
     /* The inverse. Returns n_in, or CK_FAILED, with dst undefined, unless `in` holds just the blocks for n bytes. (They do

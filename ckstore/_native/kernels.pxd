@@ -40,7 +40,7 @@ cdef extern from "ck_kernels.h" nogil:
     size_t CK_PROFILE
     ctypedef struct ck_kernels:
         const char *name
-        void (*split)(const uint8_t *, const uint8_t *, size_t, unsigned int, unsigned int, uint8_t *) noexcept nogil
+        void (*split)(const uint8_t *, const uint8_t *, size_t, unsigned int, unsigned int, uint8_t *, uint8_t *) noexcept nogil
         void (*merge)(const uint8_t **, const uint8_t *, size_t, unsigned int, unsigned int, uint8_t *) noexcept nogil
         size_t (*delta_split)(const uint8_t *, const uint8_t *, size_t, unsigned int, bint, uint8_t *, uint8_t *) noexcept nogil
         size_t (*delta_merge)(const uint8_t *, const uint8_t *, size_t, const uint8_t *, size_t, unsigned int, bint,

@@ -9,7 +9,12 @@ def variants() -> tuple[str, ...]: ...
 def active() -> str: ...
 def select(name: str) -> None: ...
 def split(
-    src: ReadableBuffer, width: int, rotate: bool, planes: WriteableBuffer, base: ReadableBuffer | None = None
+    src: ReadableBuffer,
+    width: int,
+    rotate: bool,
+    planes: WriteableBuffer,
+    base: ReadableBuffer | None = None,
+    top: WriteableBuffer | None = None,
 ) -> None: ...
 def merge(
     planes: Sequence[ReadableBuffer], rotate: bool, dst: WriteableBuffer, base: ReadableBuffer | None = None

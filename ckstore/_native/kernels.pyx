@@ -54,6 +54,7 @@ cdef size_t _count(Py_ssize_t n_bytes, unsigned int width) except? 0:
 
 
 include "planes.pxi"
+include "sparse.pxi"
 include "delta.pxi"
 include "predict.pxi"
 include "scaled.pxi"

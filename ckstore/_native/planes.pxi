@@ -1,12 +1,20 @@
 def split(const uint8_t[::1] src, unsigned int width, bint rotate, uint8_t[::1] planes,
-          const uint8_t[::1] base=None) -> None:
+          const uint8_t[::1] base=None, uint8_t[::1] top=None) -> None:
     """Byte planes of src, or of src ^ base: planes[p*n + i] = byte p (0 = lowest) of element i, rotated left by `rotate`.
 
-    planes, and base if given: as long as src.
+    planes, and base if given: as long as src. top: where the highest plane goes, a byte per element; planes then has the
+    others.
     """
-    cdef size_t n = _count(src.shape[0], width)
-    _need(planes.shape[0] == src.shape[0], "planes must be as long as src")
+    cdef size_t n = _count(src.shape[0], width), others = n * (width - 1)
+    cdef uint8_t *highest = NULL
+    _need(<size_t>planes.shape[0] == (others if top is not None else n * width), "planes must be as long as src")
     _apart(src, planes)
+    if top is not None:
+        _need(<size_t>top.shape[0] == n, "top must have a byte per element")
+        _apart(src, top)
+        _apart(planes, top)
+        if base is not None:
+            _apart(base, top)
     if base is not None:
         _need(base.shape[0] == src.shape[0], "base must be as long as src")
         _apart(base, planes)
@@ -15,8 +23,11 @@ def split(const uint8_t[::1] src, unsigned int width, bint rotate, uint8_t[::1] 
     cdef const uint8_t *under = NULL
     if base is not None:
         under = &base[0]
+    # a slice of no bytes has no address
+    cdef uint8_t *lower = &planes[0] if planes.shape[0] > 0 else &top[0]
+    highest = &top[0] if top is not None else lower + others
     with nogil:
-        ck_active().split(&src[0], under, n, width, <unsigned int>rotate, &planes[0])
+        ck_active().split(&src[0], under, n, width, <unsigned int>rotate, lower, highest)
 
 
 cdef int _rows(planes, unsigned int width, size_t n, const uint8_t[::1] dst, const uint8_t **rows) except -1:
@@ -44,36 +55,3 @@ def merge(planes, bint rotate, uint8_t[::1] dst, const uint8_t[::1] base=None) -
     cdef const uint8_t *under = &base[0] if base is not None else NULL
     with nogil:
         ck_active().merge(rows, under, n, width, <unsigned int>rotate, &dst[0])
-
-
-def sparse_split(const uint8_t[::1] src, unsigned int width, uint64_t hole, uint8_t[::1] bitmap,
-                 uint8_t[::1] values) -> int:
-    """Bitmap (lowest bit first) of the elements that are not `hole`, and these elements in order. Returns their count.
-
-    bitmap: a bit per element, (n + 7) // 8 bytes. values: as long as src; undefined after the count.
-    """
-    cdef size_t n = _count(src.shape[0], width), count = 0
-    _need(<size_t>bitmap.shape[0] == (n + 7) // 8, "bitmap must have a bit per element")
-    _need(values.shape[0] == src.shape[0], "values must be as long as src")
-    _apart(src, values)
-    _apart(src, bitmap)
-    _apart(values, bitmap)
-    if n > 0:
-        with nogil:
-            count = ck_active().sparse_split(&src[0], n, width, hole, &bitmap[0], &values[0])
-    return count
-
-
-def sparse_merge(const uint8_t[::1] bitmap, const uint8_t[::1] values, unsigned int width, uint64_t hole,
-                 uint8_t[::1] dst) -> bool:
-    """The inverse of sparse_split; False, with dst undefined, if the bitmap does not fit the number of values."""
-    cdef size_t n = _count(dst.shape[0], width), count = _count(values.shape[0], width)
-    _need(<size_t>bitmap.shape[0] == (n + 7) // 8, "bitmap must have a bit per element")
-    _apart(values, dst)
-    _apart(bitmap, dst)
-    if n == 0:
-        return count == 0
-    cdef const uint8_t *first = &values[0] if count > 0 else &bitmap[0]
-    with nogil:
-        n = ck_active().sparse_merge(&bitmap[0], first, count, n, width, hole, &dst[0])
-    return n != CK_FAILED

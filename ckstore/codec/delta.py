@@ -79,15 +79,14 @@ def encode(
     before = b"".join(stored.tobytes() for _, stored in sides)
     start = len(head) + (2 + len(sides)) * entropy.HEAD_BYTES + len(before)
     symbols = scratch.buffer("symbols", len(raw) // kind.width)
-    payload = np.empty(start + len(raw) + kernels.BITS_SLACK, np.uint8)
+    payload = np.empty(start + len(raw) + kernels.BITS_SLACK + kernels.huffman_bound(len(symbols)), np.uint8)
     n_bits = kernels.delta_split(raw, base, kind.width, kind.is_float, symbols, payload[start:], *(center or ()))
     end = start + n_bits
-    tier, stored = entropy.encode(symbols, stats, matches, entropy.room("symbols", len(symbols)), level)
+    tier, stored = entropy.encode(symbols, stats, matches, payload[end:], level)
     table = entropy.heads([*sides, (entropy.RAW, payload[start:end]), (tier, stored)])
     payload[:start] = scratch.as_bytes(head + table + before)
-    if end + len(stored) > len(payload):
-        return np.concatenate((payload[:end], stored))
-    payload[end : end + len(stored)] = stored
+    if tier not in entropy.IN_ROOM:
+        payload[end : end + len(stored)] = stored
     return payload[: end + len(stored)]
 
 

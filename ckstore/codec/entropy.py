@@ -30,6 +30,7 @@ from ckstore.codec.scratch import Bytes
 from ckstore.errors import FormatError, UnsupportedError
 
 RAW, CONSTANT, ZSTD, SPARSE, HUFFMAN, PALETTE, GAPS = range(7)
+IN_ROOM = (HUFFMAN, PALETTE)  # tiers whose stored bytes lie where the room begins that encode() is given
 HEAD_BYTES = 5
 NOISE_BITS = 7.9
 """A stream whose bytes carry at least this many bits each is stored raw without a try."""
@@ -67,8 +68,7 @@ class Stats(NamedTuple):
     """Share of byte 0, at most."""
 
 
-UNKNOWN = Stats(0.0, 0, 0.0)
-_PLAIN = Stats(6.0, 0, 0.0)
+UNKNOWN, _PLAIN = Stats(0.0, 0, 0.0), Stats(6.0, 0, 0.0)
 
 
 def encode(data: Bytes, stats: Stats, matches: bool, room: Bytes, level: Level = Level.BALANCED) -> Stream:

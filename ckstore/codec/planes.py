@@ -90,26 +90,31 @@ def encode(
     streams, n_before = bitmaps, len(bitmaps)
     at, n = len(counts) + entropy.HEAD_BYTES * (n_before + shape.width), len(elements) // shape.width
     start = at + sum(len(stored) for _, stored in streams)
-    payload = np.empty(start + len(elements), np.uint8)
-    kernels.split(elements, shape.width, shape.rotate, payload[start:], base)
-    for p in range(shape.width):
+    # Exponents are coded and all else is noise, mostly: the highest plane's stream is made where it will lie.
+    last, top = start + (shape.width - 1) * n, scratch.buffer("top plane", n)
+    payload = np.empty(last + kernels.huffman_bound(n), np.uint8)
+    kernels.split(elements, shape.width, shape.rotate, payload[start:last], base, top)
+    for p in range(shape.width - 1):
         plane = payload[start + p * n : start + (p + 1) * n]
         if stats[p].bits >= entropy.NOISE_BITS and not matches:
             streams.append((entropy.RAW, plane))
         else:
             streams.append(entropy.encode(plane, stats[p], matches, entropy.room(f"plane {p}", n), level))
+    streams.append(entropy.encode(top, stats[-1], matches, payload[last:], level))
     table = counts + entropy.heads(streams)
     payload[: len(table)] = scratch.as_bytes(table)
     return payload[: _settle(payload, at, start, n, streams, n_before)]
 
 
 def _settle(payload: Bytes, at: int, start: int, n: int, streams: list[entropy.Stream], n_before: int) -> int:
-    """Bring the streams one behind the other to `at`; a raw plane lies in the payload, maybe there. Returns the end.
+    """Bring the streams one behind the other to `at`. Returns the end.
 
-    start: where the first plane of n bytes lies. n_before: streams before the planes.
+    start: where the first plane of n bytes lies. n_before: streams before the planes. A raw plane lies in the payload,
+    maybe there; the highest one does not, but what was made of it in the room that it was given.
     """
     for i, (tier, stored) in enumerate(streams):
-        if tier != entropy.RAW or i < n_before or at != start + (i - n_before) * n:
+        lies_there = tier in entropy.IN_ROOM if i == len(streams) - 1 else tier == entropy.RAW and i >= n_before
+        if not lies_there or at != start + (i - n_before) * n:
             payload[at : at + len(stored)] = stored
         at += len(stored)
     return at

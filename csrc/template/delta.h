@@ -22,6 +22,8 @@ CK_INLINE U CK_WFN(order)(U x, int is_float) {
 CK_INLINE unsigned CK_WFN(low_bits)(U x) {
 #if W == 64
     return 63u - CK_E - (unsigned)__builtin_clzll(x | (1u << CK_E));
+#elif W == 32 && defined(CK_VBMI2)
+    return 31u - CK_E - (unsigned)__builtin_clz(x | (1u << CK_E));
 #else
     /* The exponent of a float is found by every vector unit, a bit scan is not. Without adjacent ones below the highest
      * bit no rounding can reach the next power of two. */
@@ -47,6 +49,22 @@ CK_INLINE void CK_WFN(classify)(const uint8_t *CK_RESTRICT src, const uint8_t *C
         symbols[j] = (uint8_t)(2 * ((k << CK_E) + (unsigned)head) + (unsigned)s);
     }
 }
+
+#if defined(CK_VBMI2) && W == 16
+CK_INLINE CK_TARGET void CK_WFN(classify_block)(const uint8_t *src, const uint8_t *base, int is_float, uint8_t *symbols,
+                                                CK_WFN(delta_rows) *rows) {
+    for (size_t j = 0; j < CK_BLOCK; j += 32) {
+        CK_VFN(differences) d = CK_VFN(difference)(src + 2 * j, base + 2 * j, is_float);
+        __m512i k = _mm512_subs_epu16(CK_VFN(bit_lengths)(d.g), _mm512_set1_epi16(1 + CK_E));
+        CK_VFN(put_differences)(d, k, _mm512_slli_epi16(k, CK_E), _mm512_set1_epi16(-1), symbols + j, rows->low + j, rows->k + j);
+    }
+}
+#else
+CK_INLINE void CK_WFN(classify_block)(const uint8_t *src, const uint8_t *base, int is_float, uint8_t *symbols,
+                                      CK_WFN(delta_rows) *rows) {
+    CK_WFN(classify)(src, base, CK_BLOCK, is_float, symbols, rows);
+}
+#endif
 
 #if W > 8 /* else there are no low bits */
 /* `group` elements have at most CK_PUT_MOST low bits together, or are one of 64 bits. */
@@ -82,11 +100,12 @@ CK_INLINE uint8_t *CK_WFN(pack_block)(const CK_WFN(delta_rows) *rows, size_t cou
                                       unsigned *fill) {
     unsigned most = CK_WFN(most_low)(rows);
     if (most == 0) return out;
-    if (most <= CK_PUT_MOST / (2 * CK_GROUP)) return CK_WFN(pack)(rows, count, 2 * CK_GROUP, out, acc, fill);
 #if defined(CK_LANE_SHIFTS) && W == 16
-    if (most <= CK_PUT_MOST / CK_GROUP) return CK_VFN(pack_words_16)(rows->low, rows->k, CK_BLOCK, out, acc, fill);
-#elif defined(CK_LANE_SHIFTS) && W == 32
-    if (most <= CK_PUT_MOST / CK_GROUP) return CK_VFN(pack_words_32)(rows->low, rows->k, CK_BLOCK, out, acc, fill);
+    if (most <= CK_PUT_MOST / CK_GROUP) return CK_WFN(pack_words)(rows->low, rows->k, out, acc, fill);
+#endif
+    if (most <= CK_PUT_MOST / (2 * CK_GROUP)) return CK_WFN(pack)(rows, count, 2 * CK_GROUP, out, acc, fill);
+#if defined(CK_LANE_SHIFTS) && W == 32
+    if (most <= CK_PUT_MOST / CK_GROUP) return CK_WFN(pack_words)(rows->low, rows->k, out, acc, fill);
 #endif
     if (most <= CK_PUT_MOST / CK_GROUP || W == 64) return CK_WFN(pack)(rows, count, CK_GROUP, out, acc, fill);
     return CK_WFN(pack)(rows, count, (CK_GROUP + 1) / 2, out, acc, fill);
@@ -102,7 +121,7 @@ CK_FN size_t CK_WFN(delta_split)(const uint8_t *CK_RESTRICT src, const uint8_t *
     for (size_t i = 0; i < n; i += CK_BLOCK) {
         size_t at = i * sizeof(U), count = n - i < CK_BLOCK ? n - i : CK_BLOCK;
         if (count == CK_BLOCK) {
-            CK_WFN(classify)(src + at, base + at, CK_BLOCK, is_float, symbols + i, &rows);
+            CK_WFN(classify_block)(src + at, base + at, is_float, symbols + i, &rows);
         } else {
             memset(&rows, 0, sizeof rows);
             CK_WFN(classify)(src + at, base + at, count, is_float, symbols + i, &rows);

@@ -58,13 +58,13 @@ CK_FN size_t CK_VFN(encode_tree)(const uint8_t *src, size_t n, const uint8_t *le
     return CK_VFN(part_node)(&w, 0, 0, w.code.n, 0, n) ? (size_t)(w.out - out) : 0;
 }
 
-/* Returns the bytes of the block; it is stored raw where coding does not gain. */
-CK_FN size_t CK_VFN(encode_block)(const uint8_t *src, size_t n, size_t step, uint8_t *out, uint8_t *work) {
+/* Returns the bytes of the block; it is stored raw where coding does not gain. before: see counting.h. */
+CK_FN size_t CK_VFN(encode_block)(const uint8_t *src, size_t n, size_t step, uint32_t *before, uint8_t *out, uint8_t *work) {
     uint32_t counts[256];
     uint8_t lengths[256];
     size_t bits = 0, counted = 0, used = 0;
-    CK_VFN(estimate)(src, n, step, counts, work);
-    if (ck_huffman_lengths(counts, lengths) < 2) {
+    CK_VFN(estimate)(src, n, step, before, counts, work);
+    if (ck_huffman_lengths(counts, lengths) < 2 || CK_VFN(is_constant)(src, n, 1)) {
         out[0] = CK_HUFFMAN_CONSTANT;
         out[1] = src[0];
         return 2;
@@ -79,8 +79,11 @@ CK_FN size_t CK_VFN(encode_block)(const uint8_t *src, size_t n, size_t step, uin
 
 CK_FN size_t CK_VFN(huffman_encode)(const uint8_t *src, size_t n, size_t step, uint8_t *out, uint8_t *work) {
     uint8_t *to = out;
-    for (size_t i = 0; i < n; i += CK_HUFFMAN_BLOCK)
-        to += CK_VFN(encode_block)(src + i, n - i < CK_HUFFMAN_BLOCK ? n - i : CK_HUFFMAN_BLOCK, step, to, work);
+    uint32_t before[256] = {0};
+    for (size_t i = 0; i < n; i += CK_HUFFMAN_BLOCK) {
+        size_t few = n - i < CK_HUFFMAN_BLOCK ? n - i : CK_HUFFMAN_BLOCK;
+        to += CK_VFN(encode_block)(src + i, few, step, before, to, work);
+    }
     return (size_t)(to - out);
 }
 

@@ -2,7 +2,7 @@
 
 /* `count` elements from position i. Planes go through local rows, which the compiler knows not to overlap. */
 CK_INLINE void CK_WFN(split_block)(const uint8_t *src, const uint8_t *base, size_t n, unsigned r, uint8_t *planes,
-                                   size_t i, size_t count) {
+                                   uint8_t *top, size_t i, size_t count) {
     uint8_t rows[sizeof(U)][CK_BLOCK];
     for (size_t j = 0; j < count; j++) {
         CK_LOAD(U, x, src + (i + j) * sizeof(U));
@@ -13,18 +13,19 @@ CK_INLINE void CK_WFN(split_block)(const uint8_t *src, const uint8_t *base, size
         x = (U)((U)(x << r) | (U)(x >> ((W - r) % W)));
         for (size_t p = 0; p < sizeof(U); p++) rows[p][j] = (uint8_t)(x >> (8 * p));
     }
-    for (size_t p = 0; p < sizeof(U); p++) memcpy(planes + p * n + i, rows[p], count);
+    for (size_t p = 0; p + 1 < sizeof(U); p++) memcpy(planes + p * n + i, rows[p], count);
+    memcpy(top + i, rows[sizeof(U) - 1], count);
 }
 
 CK_FN void CK_WFN(split)(const uint8_t *CK_RESTRICT src, const uint8_t *CK_RESTRICT base, size_t n, unsigned r,
-                         uint8_t *CK_RESTRICT planes) {
+                         uint8_t *CK_RESTRICT planes, uint8_t *CK_RESTRICT top) {
     size_t i = 0;
     if (base) {
-        for (; n - i >= CK_BLOCK; i += CK_BLOCK) CK_WFN(split_block)(src, base, n, r, planes, i, CK_BLOCK);
+        for (; n - i >= CK_BLOCK; i += CK_BLOCK) CK_WFN(split_block)(src, base, n, r, planes, top, i, CK_BLOCK);
     } else {
-        for (; n - i >= CK_BLOCK; i += CK_BLOCK) CK_WFN(split_block)(src, NULL, n, r, planes, i, CK_BLOCK);
+        for (; n - i >= CK_BLOCK; i += CK_BLOCK) CK_WFN(split_block)(src, NULL, n, r, planes, top, i, CK_BLOCK);
     }
-    CK_WFN(split_block)(src, base, n, r, planes, i, n - i);
+    CK_WFN(split_block)(src, base, n, r, planes, top, i, n - i);
 }
 
 CK_INLINE void CK_WFN(merge_block)(const uint8_t *const *planes, const uint8_t *CK_RESTRICT base, unsigned r,

@@ -7,6 +7,8 @@
 CK_INLINE int CK_WFN(bit_length)(U g) {
 #if W == 64
     return g ? 64 - __builtin_clzll(g) : 0;
+#elif W == 32 && defined(CK_VBMI2)
+    return 31 - __builtin_clz(2 * g + 1);
 #else
     uint32_t image; /* as in low_bits */
     float exact = (float)(int32_t)((uint32_t)g & ~((uint32_t)g >> 1));
@@ -41,6 +43,29 @@ CK_INLINE void CK_WFN(recentred_classify)(const uint8_t *CK_RESTRICT src, const 
     }
 }
 
+#if defined(CK_VBMI2) && W == 16
+CK_INLINE CK_TARGET void CK_WFN(recentred_classify_block)(const uint8_t *src, const uint8_t *base, unsigned mantissa,
+                                                          int origin, uint8_t *symbols, CK_WFN(delta_rows) *rows) {
+    const __m512i magnitude = _mm512_set1_epi16(0x7fff), all = _mm512_set1_epi16(W - 1);
+    const __m512i first = _mm512_setzero_si512(), last = _mm512_set1_epi16(CK_CLASSES - 1);
+    for (size_t j = 0; j < CK_BLOCK; j += 32) {
+        CK_VFN(differences) d = CK_VFN(difference)(src + 2 * j, base + 2 * j, 1);
+        __m512i e = _mm512_srl_epi16(_mm512_and_si512(d.base, magnitude), _mm_cvtsi32_si128((int)mantissa));
+        __m512i length = CK_VFN(bit_lengths)(d.g), below = _mm512_sub_epi16(_mm512_set1_epi16((short)origin), e);
+        __m512i c = _mm512_min_epi16(_mm512_max_epi16(_mm512_sub_epi16(length, below), first), last);
+        __m512i k = _mm512_subs_epu16(length, _mm512_set1_epi16(3));
+        k = _mm512_mask_min_epi16(k, _mm512_cmpeq_epi16_mask(c, first), below, all);
+        k = _mm512_mask_mov_epi16(k, _mm512_cmpeq_epi16_mask(c, last), all);
+        CK_VFN(put_differences)(d, k, _mm512_slli_epi16(c, 2), _mm512_set1_epi16(3), symbols + j, rows->low + j, rows->k + j);
+    }
+}
+#else
+CK_INLINE void CK_WFN(recentred_classify_block)(const uint8_t *src, const uint8_t *base, unsigned mantissa, int origin,
+                                                uint8_t *symbols, CK_WFN(delta_rows) *rows) {
+    CK_WFN(recentred_classify)(src, base, CK_BLOCK, mantissa, origin, symbols, rows);
+}
+#endif
+
 CK_FN size_t CK_WFN(recentred_split)(const uint8_t *CK_RESTRICT src, const uint8_t *CK_RESTRICT base, size_t n,
                                      unsigned mantissa, int origin, uint8_t *CK_RESTRICT symbols,
                                      uint8_t *CK_RESTRICT bits) {
@@ -51,7 +76,7 @@ CK_FN size_t CK_WFN(recentred_split)(const uint8_t *CK_RESTRICT src, const uint8
     for (size_t i = 0; i < n; i += CK_BLOCK) {
         size_t at = i * sizeof(U), count = n - i < CK_BLOCK ? n - i : CK_BLOCK;
         if (count == CK_BLOCK) {
-            CK_WFN(recentred_classify)(src + at, base + at, CK_BLOCK, mantissa, origin, symbols + i, &rows);
+            CK_WFN(recentred_classify_block)(src + at, base + at, mantissa, origin, symbols + i, &rows);
         } else {
             memset(&rows, 0, sizeof rows);
             CK_WFN(recentred_classify)(src + at, base + at, count, mantissa, origin, symbols + i, &rows);

@@ -2,11 +2,12 @@
 
 #define CK_WIDTH(name, bits) CK_JOIN(CK_VFN(name), _##bits)
 
-CK_FN void CK_VFN(split)(const uint8_t *src, const uint8_t *base, size_t n, unsigned width, unsigned r, uint8_t *planes) {
-    if (width == 1) CK_WIDTH(split, 8)(src, base, n, r, planes);
-    else if (width == 2) CK_WIDTH(split, 16)(src, base, n, r, planes);
-    else if (width == 4) CK_WIDTH(split, 32)(src, base, n, r, planes);
-    else if (width == 8) CK_WIDTH(split, 64)(src, base, n, r, planes);
+CK_FN void CK_VFN(split)(const uint8_t *src, const uint8_t *base, size_t n, unsigned width, unsigned r, uint8_t *planes,
+                         uint8_t *top) {
+    if (width == 1) CK_WIDTH(split, 8)(src, base, n, r, planes, top);
+    else if (width == 2) CK_WIDTH(split, 16)(src, base, n, r, planes, top);
+    else if (width == 4) CK_WIDTH(split, 32)(src, base, n, r, planes, top);
+    else if (width == 8) CK_WIDTH(split, 64)(src, base, n, r, planes, top);
 }
 
 CK_FN void CK_VFN(merge)(const uint8_t *const *planes, const uint8_t *base, size_t n, unsigned width, unsigned r, uint8_t *dst) {

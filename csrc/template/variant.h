@@ -40,6 +40,7 @@ CK_INLINE unsigned ck_gather(const uint8_t *flags) {
     return (unsigned)(word * 0x0102040810204080u >> 56);
 }
 
+#include "halves.h"
 #include "words.h"
 
 /* What a block adds to the tallies of recentred_origin. */

@@ -34,7 +34,7 @@ static outcome merge(const ck_kernels *k, input in) {
     for (unsigned p = 0; p < width; p++) planes[p] = take_bytes(&in, n);
     if (with_base) base = take_bytes(&in, n * width);
     if (n) k->merge((const uint8_t *const *)planes, base, n, width, r, out);
-    if (n) k->split(out, base, n, width, r, back);
+    if (n) k->split(out, base, n, width, r, back, back + n * (width - 1));
     for (unsigned p = 0; p < width; p++) need(memcmp(planes[p], back + p * n, n) == 0, "planes: other bytes come back");
     return (outcome){n, out, n * width};
 }

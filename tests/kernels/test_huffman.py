@@ -85,6 +85,21 @@ def test_a_code_from_a_part_of_the_counts_costs_next_to_nothing_and_has_all_symb
                 assert len(stored) <= len(_encode(kernel_variant, data)) * 1.01 + 20
 
 
+def test_a_code_is_made_from_two_blocks_where_they_are_alike_and_from_one_where_they_are_not(
+    kernel_variant: str,
+) -> None:
+    bell = _symbols(3 * BLOCK, "bell")
+    for steps_up in (0, 1, 100):  # the third block is like the second, or a neighbour, or of other symbols altogether
+        data = np.concatenate((bell[: 2 * BLOCK], bell[2 * BLOCK :] + np.uint8(steps_up)))
+        stored = _encode(kernel_variant, data, 5, 4)
+        assert stored.tobytes() == _encode("scalar", data, 0, 4).tobytes()
+        assert _decode(stored, len(data)) == data.tobytes()
+        assert len(stored) <= len(_encode(kernel_variant, data)) * 1.002
+    for others in (bell[:BLOCK], np.where(np.arange(BLOCK) % 20, 7, bell[:BLOCK])):
+        quiet = np.concatenate((others, np.full(BLOCK, 7))).astype(np.uint8)
+        assert _encode(kernel_variant, quiet, 0, 4)[-2:].tobytes() == b"\1\7"
+
+
 def test_a_sample_that_misleads_costs_bytes_but_never_truth(kernel_variant: str) -> None:
     data = np.random.default_rng(3).integers(0, 256, BLOCK, np.uint8)
     for step in (2, 4, 8):

@@ -56,6 +56,19 @@ def test_any_address_will_do(kernel_variant: str) -> None:
         assert _split(kernel_variant, at_offset(data, offset), None, 4, True, 63 - offset).tobytes() == expected
 
 
+@pytest.mark.parametrize(("width", "rotate", "based"), CASES)
+def test_the_highest_plane_goes_where_it_is_asked_for(
+    kernel_variant: str, width: int, rotate: bool, based: bool
+) -> None:
+    kernels.select(kernel_variant)
+    for n in (0, 1, 255, 256, 700):
+        src, base = elements(width, n), elements(width, n, seed=1) if based else None
+        planes, top = np.full(n * (width - 1) + 9, 0xAA, np.uint8), np.full(n + 9, 0xAA, np.uint8)
+        kernels.split(src, width, rotate, planes[: n * (width - 1)], base, top[:n])
+        assert planes[: n * (width - 1)].tobytes() + top[:n].tobytes() == _defined(src, base, width, rotate)
+        assert planes[n * (width - 1) :].tobytes() == top[n:].tobytes() == bytes([0xAA] * 9)
+
+
 @pytest.mark.parametrize("width", [0, 3, 5, 16])
 def test_a_width_that_no_kernel_has_is_refused(width: int) -> None:
     with pytest.raises(ValueError, match="width"):
@@ -71,6 +84,10 @@ def test_lengths_that_do_not_fit_are_refused() -> None:
         kernels.split(bytes(8), 4, False, bytearray(9))
     with pytest.raises(ValueError, match="as long as src"):
         kernels.split(bytes(8), 4, False, bytearray(8), bytes(4))
+    with pytest.raises(ValueError, match="as long as src"):
+        kernels.split(bytes(8), 4, False, bytearray(8), None, bytearray(2))
+    with pytest.raises(ValueError, match="top must have a byte"):
+        kernels.split(bytes(8), 4, False, bytearray(6), None, bytearray(3))
     with pytest.raises(ValueError, match="byte per element"):
         kernels.merge([bytes(2), bytes(1)], False, bytearray(4))
     with pytest.raises(ValueError, match="as long as dst"):
@@ -81,6 +98,9 @@ def test_an_output_over_an_input_is_refused() -> None:
     room = bytearray(64)
     with pytest.raises(ValueError, match="overlaps"):
         kernels.split(memoryview(room)[:32], 4, False, memoryview(room)[16:48])
+    for top in (memoryview(room)[0:4], memoryview(room)[24:28], memoryview(room)[60:64]):
+        with pytest.raises(ValueError, match="overlaps"):
+            kernels.split(memoryview(room)[:16], 4, False, memoryview(room)[16:28], memoryview(room)[48:64], top)
     with pytest.raises(ValueError, match="overlaps"):
         kernels.merge([memoryview(room)[:16], memoryview(room)[16:32]], False, memoryview(room)[31:63])
     with pytest.raises(ValueError, match="overlaps"):
