@@ -102,7 +102,7 @@ def _predicted_plan(data: Bytes, stored: Stored, under: Sequence[Bytes]) -> Plan
     predictor, recentred = predict.parse_params(stored.params)
     n, kind = len(data) // predictor.kind.width, predictor.kind
     center, sides = predict.parse(predictor, recentred, scratch.as_bytes(stored.payload), n)[:2]
-    base = predictor.run(under, n, sides=sides)
+    base = predictor.whole(under, n, sides)
     sample = predict.turned(take(data, kind.width), predictor)
     plan = delta_plan(sample, kind, tuple(range(len(under))), take(base, kind.width))
     return _recentred(replace(plan, codec=PREDICTED, predictor=predictor, factors=sides), center)

@@ -124,7 +124,7 @@ _N_BASES = {
 
 
 def decode_into(codec: int, params: bytes, payload: memoryview, bases: Sequence[memoryview], out: memoryview) -> None:
-    """Fill `out` with the chunk. Nothing else is written, and no more than about len(out) is allocated.
+    """Fill `out` with the chunk. Nothing else is written, and no more than about four times len(out) is allocated.
 
     Raises FormatError for anything malformed, bases included, UnsupportedError for an unknown codec or layout; `out` is
     undefined then.

@@ -34,8 +34,7 @@ def proposals(scene: Scene) -> Iterator[Proposal]:
         yield from _adam(scene) if scene.has(ROLE_VARIANCE) else _descent(scene)
     elif scene.hints.part == VARIANCE:
         yield from _second(scene)
-        if scene.hints.columns <= 1 or _at_least(scene) is None:  # else to_scale() knows more
-            yield from _scaled(scene)
+        yield from _decayed(scene)
     elif scene.hints.part == AVERAGE and scene.has(ROLE_WEIGHTS):
         yield from _average(scene)
 
@@ -121,7 +120,7 @@ def _second(scene: Scene) -> Iterator[Proposal]:
             yield proposal
 
 
-def _scaled(scene: Scene) -> Iterator[Proposal]:
+def _decayed(scene: Scene) -> Iterator[Proposal]:
     """The second moment without what came since: none is far below beta2^steps of what it was."""
     update, factors = scene.hints.update, list[float]()
     if update is not None and update.steps and update.steps > 0:
@@ -157,7 +156,9 @@ def _at_least(scene: Scene) -> Proposal | None:
     for rule in update.rules():
         if 0 < rule.beta1 < 1 and 0 < rule.beta2 < 1:
             inner, ratio = 1 - rule.beta1**steps, rule.beta1**2 / rule.beta2
-            spread = steps if ratio == 1 else (1 - ratio**steps) / (1 - ratio)
+            if ratio >= 1 and steps > 1:  # then what is new in the first moment shows little, and powers overflow
+                continue
+            spread = 1.0 if steps == 1 else (1 - ratio**steps) / (1 - ratio)
             gain = (1 - rule.beta2) / spread * (inner / (1 - rule.beta1)) ** 2
             return scene.proposal(SECOND, roles, (rule.beta2**steps, gain, inner))
     return None

@@ -68,22 +68,24 @@ class Predictor:
         """How delta_int looks at chunk and prediction."""
         return Kind(WIDTHS[self.dtype], self.scale is None or not self.scale.turned)
 
-    def run(self, bases: Sequence[Bytes], n: int, room: str = "prediction", sides: Factors | None = None) -> Bytes:
-        """The prediction of n elements, in a buffer of this thread. The bases must fit.
+    def run(self, bases: Sequence[Bytes], n: int, room: str = "prediction") -> Bytes:
+        """What the formula makes of n elements, in this thread's buffer `room`; not for NONE. The bases must fit."""
+        out = scratch.buffer(room, n * WIDTHS[self.dtype])
+        kernels.predict(self.formula, bases, self.base_dtypes, self.coefficients, self.masked, self.dtype, out)
+        return out
 
-        sides: with a scale, its factors; else the scale is left out. Raises FormatError for a matrix that does not fit.
-        """
-        width, under = WIDTHS[self.dtype], None
-        if self.formula != NONE:
-            under = scratch.buffer(room, n * width)
-            kernels.predict(self.formula, bases, self.base_dtypes, self.coefficients, self.masked, self.dtype, under)
-        if self.scale is not None and sides is not None:
-            to_scale = scratch.buffer("to scale", n * width)
-            scale.apply(self.scale, sides, under, width, MANTISSAS[self.dtype], to_scale)
-            return to_scale
-        if under is None:
-            raise FormatError("a prediction of nothing that is not brought to scale")
-        return under
+    def whole(self, bases: Sequence[Bytes], n: int, sides: Factors | None) -> Bytes:
+        """The prediction of n elements, in a buffer of this thread. sides: factors of the scale, if there is one."""
+        under = self.run(bases, n) if bases else None
+        return self.at_scale(under, n, sides) if under is None or sides is not None else under
+
+    def at_scale(self, under: Bytes | None, n: int, sides: Factors | None) -> Bytes:
+        """What the formula made, or nothing, brought to scale, in another buffer."""
+        assert self.scale is not None
+        assert sides is not None
+        out = scratch.buffer("to scale", n * WIDTHS[self.dtype])
+        scale.apply(self.scale, sides, under, WIDTHS[self.dtype], MANTISSAS[self.dtype], out)
+        return out
 
 
 def pack_params(predictor: Predictor, recentred: bool) -> bytes:
@@ -117,6 +119,8 @@ def parse_params(params: bytes) -> tuple[Predictor, bool]:
     found = None
     if flags & _SCALED:
         found = scale.parse_params(params[at_scale:end], bool(flags & _TURNED), MANTISSAS[dtype])
+    elif formula == NONE:
+        raise FormatError("a prediction of nothing that is not brought to scale")
     predictor = Predictor(formula, dtype, dtypes, struct.unpack_from(f"<{n_numbers}f", params, start), masked, found)
     kind, recentred = delta.parse_params(params[end:])
     if kind != predictor.kind:
@@ -138,7 +142,7 @@ def encode(
     level: Level = Level.BALANCED, sides: Factors | None = None,
 ) -> Bytes:  # fmt: skip
     """The payload of `raw`; stats: what a sample says of the symbols; sides: with a scale, its factors."""
-    under, streams = predictor.run(bases, len(raw) // predictor.kind.width, sides=sides), list[Stream]()
+    under, streams = predictor.whole(bases, len(raw) // predictor.kind.width, sides), list[Stream]()
     if sides is not None:
         streams = factors.streams(sides, level)
     return delta.encode(turned(raw, predictor), under, predictor.kind, stats, False, center, level, streams)
@@ -175,7 +179,7 @@ def decode(params: bytes, payload: Bytes, bases: Sequence[Bytes], out: Bytes) ->
     if rest or [len(base) for base in bases] != sizes:
         raise FormatError("bases that do not fit the chunk")
     center, sides, streams = parse(predictor, recentred, payload, n)
-    under = predictor.run(bases, n, sides=sides)
+    under = predictor.whole(bases, n, sides)
     target = out if predictor.kind.is_float else scratch.buffer("turned", len(out))
     delta.merge(predictor.kind, streams, under, target, center)
     if not predictor.kind.is_float:

@@ -36,8 +36,10 @@ _RECENTRED, _SCALED = 1.005, 1.004
 """Recentred differences and a scale must save so much: both take longer to undo."""
 _WORTH_A_SCALE = 0.5
 """A plan that leaves less than this share of an element knows more than its size."""
-_ELEMENTS_A_FACTOR = 16
+_ELEMENTS_A_FACTOR = 4
 """At least: more factors cost more than they can save."""
+_SCALE_BYTES, _BASE_BYTES = 25, 33
+"""What a frame has more for its scale, besides factors, and for each base but one."""
 _NO_SOURCES: Mapping[int, Source] = MappingProxyType({})
 
 
@@ -146,10 +148,11 @@ def _scaled(raw: Bytes, scene: Scene, proposal: Proposal, grid: Grid) -> Plan | 
     if found is None:
         return None
     predictor = replace(predictor, scale=found[0])
-    whole = predictor.run(bases, len(raw) // width, sides=found[1])
+    whole = predictor.at_scale(under, len(raw) // width, found[1])
     sample = predict.turned(scene.sample, predictor)
     used = tuple(scene.sources[role].position for role in proposal.roles)
     plan = delta_plan(sample, predictor.kind, used, take(whole, width))
-    n_factors = grid.columns + grid.n_rows(len(raw) // width)
-    bits = (plan.bits / BIAS[DELTA_INT] + 8 * n_factors * width / len(raw)) * _SCALED
+    n_bytes = grid.columns + grid.n_rows(len(raw) // width) + _SCALE_BYTES + _BASE_BYTES * max(len(bases) - 1, 0)
+    bits = plan.bits if bases else plan.bits / BIAS[DELTA_INT]  # as for planes, which need no base either
+    bits = (bits + 8 * n_bytes * width / len(raw)) * _SCALED
     return replace(plan, codec=PREDICTED, predictor=predictor, factors=found[1], bits=bits)

@@ -33,14 +33,6 @@ def take(data: Bytes, width: int, runs: int = RUNS) -> Bytes:
     return np.ascontiguousarray(found).reshape(-1)
 
 
-def positions(n: int) -> npt.NDArray[np.int64]:
-    """Which of n elements a sample holds, in order."""
-    if n <= _WHOLE:
-        return np.arange(n)
-    stride, rows = _runs(n, RUNS)
-    return (np.arange(rows)[:, None] * stride + np.arange(_RUN)).reshape(-1)
-
-
 def _runs(n: int, most: int) -> tuple[int, int]:
     """Distance from run to run, in elements, and their number."""
     stride = (n - _RUN) // most | 1

@@ -10,8 +10,8 @@ column, in steps of 2^-unit of a power of two, all modulo 2^W:
 
     PARAMETERS  slope (u32), origin (u32), unit (u8), C (u32), c0 (u32)
 
-Turned, for numbers of both signs: element and word are rotated left by one bit and subtracted as integers, so that the
-sign is one of the low bits.
+Turned, for numbers of both signs: from the element, rotated left by one bit, twice the word is subtracted, as integers,
+so that the sign is one of the low bits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy.typing as npt
 from ckstore._native import kernels
 from ckstore.codec.factors import Factor, Factors, Grid
 from ckstore.codec.scratch import Bytes
-from ckstore.errors import FormatError, UnsupportedError
+from ckstore.errors import UnsupportedError
 
 Words = npt.NDArray[np.float32]
 
@@ -68,20 +68,18 @@ def parse_params(params: bytes, turned: bool, mantissa: int) -> Scale:
 
 
 def apply(scale: Scale, factors: Factors, under: Bytes | None, width: int, mantissa: int, out: Bytes) -> None:
-    """Bring the words of `under`, or zeros, to scale. Raises FormatError for a matrix that does not fit `out`."""
-    grid = scale.grid
-    if not grid.start < grid.columns <= len(out) // width:
-        raise FormatError("a matrix that does not fit the chunk")
-    shift = mantissa - scale.unit
-    kernels.scaled(
-        under, width, scale.slope, scale.origin, shift, *grid, factors.rows, factors.columns, scale.turned, out
-    )
+    """Bring the words of `under`, or zeros, to scale. The factors are of as many elements as `out`."""
+    numbers = scale.slope, scale.origin, mantissa - scale.unit
+    kernels.scaled(under, width, *numbers, *scale.grid, factors.rows, factors.columns, scale.turned, out)
 
 
 def fit(
     raw: Bytes, under: Bytes | None, width: int, mantissa: int, turned: bool, grid: Grid
 ) -> tuple[Scale, Factors] | None:
-    """The scale that `raw` has over a prediction of it, or over nothing; None if the prediction says nothing."""
+    """The scale that `raw` has over a prediction of it, or over nothing; None if the prediction says nothing.
+
+    REQUIRES: the chunk has a whole row of the matrix.
+    """
     slope, unit = (0, _UNITS[0]) if under is None else _slope(raw, under, width, mantissa, grid)
     if under is not None and slope < _LEAST_SLOPE * _ONE:
         return None
@@ -109,14 +107,11 @@ def _slope(raw: Bytes, under: Bytes, width: int, mantissa: int, grid: Grid) -> t
 
 
 def _some_rows(data: Bytes, width: int, grid: Grid) -> Words:
-    """Words of whole rows at even distances; of all there is, if no row is whole."""
+    """Words of whole rows at even distances. There is one."""
     elements = data.view(f"<u{width}")
     first = (grid.columns - grid.start) % grid.columns
     n_whole = (len(elements) - first) // grid.columns
-    if n_whole < 1:
-        matrix = elements[: grid.columns].reshape(1, -1)
-    else:
-        matrix = elements[first : first + n_whole * grid.columns].reshape(n_whole, grid.columns)
+    matrix = elements[first : first + n_whole * grid.columns].reshape(n_whole, grid.columns)
     some = matrix[:: max(1, n_whole // _ROWS)]
     found: Words = (some & ((1 << (8 * width - 1)) - 1)).astype(np.float32)
     return found

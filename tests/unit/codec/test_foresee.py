@@ -171,8 +171,24 @@ def test_a_second_moment_is_at_scale_over_what_is_left_of_it_and_what_the_first_
     alone = round_trip(flat(LATER.v), "float32", known[:1], _hints(VARIANCE, update(10, 40)))
     made = round_trip(flat(LATER.v), "float32", known, _hints(VARIANCE, update(10, 40)))
     assert [_predictor(one).formula for one in (alone, made)] == [LINEAR, SECOND]
-    assert all(_predictor(one).scale is not None for one in (alone, made))
+    assert _predictor(made).scale is not None
     assert _bits(made) + 0.1 < min(_bits(alone), _plain(LATER.v, BEFORE.v))
+
+
+def test_a_second_moment_of_which_little_moved_is_what_is_left_of_it() -> None:
+    left = BEFORE.v * np.float32(0.999)
+    left[::17] = LATER.v[::17]
+    moments = of_variance(BEFORE, LATER)
+    made = round_trip(flat(left), "float32", moments, _hints(VARIANCE, replace(update(2, 32), beta2=(0.999**0.5,))))
+    assert (_predictor(made).formula, _predictor(made).scale) == (LINEAR, None)
+    assert _bits(made) < 4
+
+
+@pytest.mark.parametrize("betas", [(0.99, 0.9), (0.9, 0.5), (0.9, 1e-9), (0.9999, 1e-300), (0.5, 0.25), (0.0, 1.0)])
+@pytest.mark.parametrize("steps", [1, 2, 40, 2000, 300_000, 1 << 62])
+def test_no_hyper_parameters_and_no_number_of_steps_stop_a_save(betas: tuple[float, float], steps: int) -> None:
+    known = replace(update(steps, steps), beta1=(betas[0],), beta2=(betas[1],))
+    round_trip(flat(LATER.v), "float32", of_variance(BEFORE, LATER), _hints(VARIANCE, known))
 
 
 def test_what_a_second_moment_is_at_least_is_exact_after_one_step() -> None:

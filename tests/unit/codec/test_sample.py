@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ckstore._native import kernels
-from ckstore.codec.sample import origin, positions, profile, take
+from ckstore.codec.sample import origin, profile, take
 from ckstore.codec.scratch import Bytes
 from codec_material import stepped, weights
 
@@ -45,12 +45,6 @@ def test_entropy_is_estimated_without_the_bias_of_a_small_sample() -> None:
 
 def test_statistics_of_nothing_are_harmless() -> None:
     assert profile(np.empty(0, np.uint8), 2)[1].bits == 0.0
-
-
-def test_positions_are_those_of_the_sample() -> None:
-    for n in (0, 1, 5000, 32_512, 32_513, 40_001, 1 << 18):
-        numbers = np.arange(n, dtype="<u4")
-        assert (positions(n) == take(numbers.view(np.uint8), 4).view("<u4")).all()
 
 
 def test_the_origin_of_a_sample_is_the_cheapest_and_its_cost_is_what_is_said() -> None:

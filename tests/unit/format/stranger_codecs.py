@@ -200,13 +200,11 @@ def _predicted(params: bytes, payload: bytes, bases: list[bytes], n: int) -> byt
     words = stranger_predictions.scaled(prediction, _elements(base, width) if prediction[0] else [0] * count, factors)
     turned = prediction[2] >> 2
     assert shape[2] & 1 != turned
-    under = b"".join(_turned(x, 8 * width, turned).to_bytes(width, "little") for x in words)
+    under = b"".join(((x << turned) % (1 << 8 * width)).to_bytes(width, "little") for x in words)
     found = _elements(_differences(shape, head, under, n, parts), width)
-    return b"".join(_turned(x, 8 * width, -turned).to_bytes(width, "little") for x in found)
-
-
-def _turned(x: int, word: int, bits: int) -> int:
-    return ((x << bits % word) | (x >> (-bits % word))) & ((1 << word) - 1) if bits else x
+    if turned:
+        found = [x >> 1 | (x & 1) << (8 * width - 1) for x in found]
+    return b"".join(x.to_bytes(width, "little") for x in found)
 
 
 def _differences(params: bytes, payload: bytes, base: bytes, n_bytes: int, parts: list[Stream] | None = None) -> bytes:

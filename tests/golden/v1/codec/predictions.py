@@ -46,12 +46,15 @@ def _recentred(shows: str, dtype: int, origin: int) -> Made:
     return shows, DELTA_INT, delta.pack_params(kind, True), payload.tobytes(), raw, (base,)
 
 
-def _scaled(shows: str, predictor: Predictor, columns: int, start: int, *, turned: bool) -> Made:
+def _scaled(shows: str, predictor: Predictor, columns: int, start: int, *, turned: bool, dead: int = 0) -> Made:
     """Rows and columns of many sizes, zeros and special numbers among them, over bases of other sizes."""
     rng, dtype = np.random.default_rng(11), predictor.dtype
     sizes = np.outer(2.0 ** rng.normal(0, 2, 14), 2.0 ** rng.normal(0, 2, columns)).reshape(-1)
     values = (rng.standard_normal(len(sizes)) * sizes)[start:][: 12 * columns + 5]
     values[7::61] = np.resize([0.0, -0.0, np.inf, np.nan, 1e-41, -3e38], len(values[7::61]))
+    rows, others = np.divmod(start + np.arange(len(values)), columns)
+    values[rows < dead] *= 1e-30
+    values[others < dead] *= 1e-30
     raw, n, width = _as(values if turned else np.abs(values), dtype), len(values), (4, 2, 2)[dtype]
     bases = [
         _as(np.abs(values) * (1 + 0.2 * rng.standard_normal(n)), base_dtype) for base_dtype in predictor.base_dtypes
@@ -104,6 +107,7 @@ MAKERS: dict[str, Callable[[], Made]] = {
     "scale-second": lambda: _scaled(
         "float32 to scale over three bases", Predictor(SECOND, 0, (0, 0, 0), BETAS), 17, 16, turned=False
     ),
+    "scale-below": lambda: _scaled("words below zero, turned", Predictor(NONE, 0, (), ()), 31, 0, turned=True, dead=3),
     "linear-scaled": lambda: _predicted("one base, scaled", Predictor(LINEAR, 0, (0,), (0.5,))),
     "linear-bfloat16": lambda: _predicted("three bases", Predictor(LINEAR, 1, (1, 0, 0), (1.0, -0.5, 0.25)), 122),
     "linear-four": lambda: _predicted("four bases", Predictor(LINEAR, 0, (0, 1, 2, 0), (1.0, 0.5, -2.0, 0.125))),

@@ -20,6 +20,7 @@ CASES = (
     "recentred-bfloat16", "recentred-float16", "recentred-float64", "factors-float32", "factors-bfloat16",
     "linear-scaled", "linear-bfloat16", "linear-four", "adam-step", "adam-steps", "adam-masked", "second",
     "second-masked", "planes-palette", "planes-gaps", "scale-alone", "scale-bfloat16", "scale-linear", "scale-second",
+    "scale-below",
 )  # fmt: skip
 """Append-only."""
 
