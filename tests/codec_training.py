@@ -8,9 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ckstore.codec.chunk import Reference
-from ckstore.codec.hints import Update
+from ckstore.codec import predict
+from ckstore.codec.chunk import Encoded, Reference
+from ckstore.codec.hints import Hints, Update
+from ckstore.codec.predict import Predictor
 from ckstore.format.frame import (
+    CODEC_NAMES,
     ROLE_MOMENTUM,
     ROLE_MOMENTUM_BEFORE,
     ROLE_PREVIOUS,
@@ -18,6 +21,7 @@ from ckstore.format.frame import (
     ROLE_WEIGHTS,
     ROLE_WEIGHTS_BEFORE,
 )
+from codec_material import round_trip
 
 Floats = npt.NDArray[np.float32]
 ROWS, COLUMNS = 96, 128
@@ -101,3 +105,28 @@ def references(rows: Sequence[tuple[int, npt.NDArray[np.generic]]], dtype: str =
 def flat(data: npt.NDArray[np.generic]) -> memoryview:
     """Logical bytes."""
     return memoryview(np.ascontiguousarray(data).reshape(-1).view(np.uint8))
+
+
+BEFORE, NEXT, LATER = adam(40, (30, 31, 40))
+N = BEFORE.w.size
+
+
+def hints_of(part: str, known: Update | None = None) -> Hints:
+    """Of a chunk that begins its matrix."""
+    return Hints(part, COLUMNS, 0, known)
+
+
+def bits(encoded: Encoded) -> float:
+    """An element of a chunk of N."""
+    return 8 * len(encoded.payload) / N
+
+
+def predictor_of(encoded: Encoded) -> Predictor:
+    """Of a predicted chunk."""
+    assert CODEC_NAMES[encoded.codec] == "predicted"
+    return predict.parse_params(encoded.params)[0]
+
+
+def plain_bits(now: Floats, before: Floats) -> float:
+    """Of differences to what was before."""
+    return bits(round_trip(flat(now), "float32", references([(ROLE_PREVIOUS, before)])))

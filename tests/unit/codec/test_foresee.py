@@ -7,14 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ckstore.codec import predict
-from ckstore.codec.chunk import Encoded, Reference
-from ckstore.codec.foresee import to_scale
-from ckstore.codec.hints import AVERAGE, MOMENTUM, VARIANCE, WEIGHT, Hints, Update
-from ckstore.codec.predict import ADAM, LINEAR, NONE, SECOND, Predictor
-from ckstore.codec.sample import take
-from ckstore.codec.scene import Scene, Source
-from ckstore.codec.scratch import as_bytes
+from ckstore.codec.chunk import Reference
+from ckstore.codec.hints import AVERAGE, MOMENTUM, VARIANCE, WEIGHT, Update
+from ckstore.codec.predict import ADAM, LINEAR, SECOND
 from ckstore.errors import UsageError
 from ckstore.format.frame import (
     CODEC_NAMES,
@@ -26,64 +21,50 @@ from ckstore.format.frame import (
 )
 from codec_material import as_bfloat16, round_trip, view, weights
 from codec_training import (
-    COLUMNS,
+    BEFORE,
+    LATER,
     LR,
+    NEXT,
     Adam,
-    Floats,
+    N,
     adam,
+    bits,
     descent,
     flat,
+    hints_of,
     of_average,
     of_variance,
     of_weight,
+    plain_bits,
+    predictor_of,
     references,
     update,
 )
 
-BEFORE, NEXT, LATER = adam(40, (30, 31, 40))
-N = BEFORE.w.size
-
-
-def _hints(part: str, known: Update | None = None) -> Hints:
-    return Hints(part, COLUMNS, 0, known)
-
-
-def _bits(encoded: Encoded) -> float:
-    return 8 * len(encoded.payload) / N
-
-
-def _predictor(encoded: Encoded) -> Predictor:
-    assert CODEC_NAMES[encoded.codec] == "predicted"
-    return predict.parse_params(encoded.params)[0]
-
-
-def _plain(now: Floats, before: Floats) -> float:
-    return _bits(round_trip(flat(now), "float32", references([(ROLE_PREVIOUS, before)])))
-
 
 def test_one_step_of_adam_repeats_itself() -> None:
-    made = round_trip(flat(NEXT.w), "float32", of_weight(BEFORE, NEXT), _hints(WEIGHT, update(1, 31)))
-    assert (_predictor(made).formula, made.used) == (ADAM, (0, 1, 3))
-    assert _bits(made) < 0.5 < 15 < _plain(NEXT.w, BEFORE.w)
+    made = round_trip(flat(NEXT.w), "float32", of_weight(BEFORE, NEXT), hints_of(WEIGHT, update(1, 31)))
+    assert (predictor_of(made).formula, made.used) == (ADAM, (0, 1, 3))
+    assert bits(made) < 0.5 < 15 < plain_bits(NEXT.w, BEFORE.w)
 
 
 def test_one_step_of_the_second_moment_shows_in_the_first() -> None:
-    made = round_trip(flat(NEXT.v), "float32", of_variance(BEFORE, NEXT), _hints(VARIANCE, update(1, 31)))
-    assert (_predictor(made).formula, made.used) == (SECOND, (0, 1, 2))
-    assert _bits(made) < 2.5 < 15 < _plain(NEXT.v, BEFORE.v)
+    made = round_trip(flat(NEXT.v), "float32", of_variance(BEFORE, NEXT), hints_of(VARIANCE, update(1, 31)))
+    assert (predictor_of(made).formula, made.used) == (SECOND, (0, 1, 2))
+    assert bits(made) < 2.5 < 15 < plain_bits(NEXT.v, BEFORE.v)
 
 
 def test_several_steps_of_adam_are_extrapolated() -> None:
     for known in (update(10, 40), update(None, None), None):
-        made = round_trip(flat(LATER.w), "float32", of_weight(BEFORE, LATER), _hints(WEIGHT, known))
-        assert _predictor(made).formula == ADAM
+        made = round_trip(flat(LATER.w), "float32", of_weight(BEFORE, LATER), hints_of(WEIGHT, known))
+        assert predictor_of(made).formula == ADAM
         assert made.params[-1] & 2, "steps of one size are to be recentred"
-        assert _bits(made) < 0.97 * _plain(LATER.w, BEFORE.w)
+        assert bits(made) < 0.97 * plain_bits(LATER.w, BEFORE.w)
 
 
 def test_weights_whose_first_moment_before_is_not_known_are_predicted_without_it() -> None:
     known = [r for r in of_weight(BEFORE, LATER) if r.role != ROLE_MOMENTUM_BEFORE]
-    made = round_trip(flat(LATER.w), "float32", known, _hints(WEIGHT, update(10, 40)))
+    made = round_trip(flat(LATER.w), "float32", known, hints_of(WEIGHT, update(10, 40)))
     assert made.used in ((0, 1, 2), (0,))
 
 
@@ -92,9 +73,9 @@ def test_decayed_second_moments_need_nothing_but_themselves() -> None:
     rng = np.random.default_rng(1)
     now = np.float32(0.999**10) * BEFORE.v * (1 + np.where(rng.random(BEFORE.v.shape) < 0.2, 1e-5, 0)).astype("f4")
     for known in (slow, None):
-        made = round_trip(flat(now), "float32", references([(ROLE_PREVIOUS, BEFORE.v)]), _hints(VARIANCE, known))
-        assert (_predictor(made).formula, made.used) == (LINEAR, (0,))
-        assert _bits(made) < 0.6 * _plain(now, BEFORE.v)
+        made = round_trip(flat(now), "float32", references([(ROLE_PREVIOUS, BEFORE.v)]), hints_of(VARIANCE, known))
+        assert (predictor_of(made).formula, made.used) == (LINEAR, (0,))
+        assert bits(made) < 0.6 * plain_bits(now, BEFORE.v)
 
 
 @pytest.mark.parametrize("part", [WEIGHT, VARIANCE])
@@ -103,17 +84,17 @@ def test_rows_that_rest_stay_as_they_are(part: str) -> None:
     for after, steps in ((now, 1), (later, 6)):
         known = of_weight(before, after) if part == WEIGHT else of_variance(before, after)
         data, base = (after.w, before.w) if part == WEIGHT else (after.v, before.v)
-        made = round_trip(flat(data), "float32", known, _hints(part, update(steps, 30 + steps)))
+        made = round_trip(flat(data), "float32", known, hints_of(part, update(steps, 30 + steps)))
         if steps == 1:
-            assert _predictor(made).masked
-        assert _bits(made) < (2.5 if steps == 1 else 1.0 * _plain(data, base) + 0.01)
+            assert predictor_of(made).masked
+        assert bits(made) < (2.5 if steps == 1 else 1.0 * plain_bits(data, base) + 0.01)
 
 
 def test_rows_that_moved_once_in_several_steps_moved_by_one_step() -> None:
     before, now = adam(31, (30, 31), lazy=True)
-    made = round_trip(flat(now.v), "float32", of_variance(before, now), _hints(VARIANCE, update(5, 35)))
-    assert (_predictor(made).formula, _predictor(made).masked) == (SECOND, True)
-    assert _bits(made) < 2.5 < 8 < _plain(now.v, before.v)
+    made = round_trip(flat(now.v), "float32", of_variance(before, now), hints_of(VARIANCE, update(5, 35)))
+    assert (predictor_of(made).formula, predictor_of(made).masked) == (SECOND, True)
+    assert bits(made) < 2.5 < 8 < plain_bits(now.v, before.v)
 
 
 @pytest.mark.parametrize("nesterov", [False, True], ids=["heavy ball", "nesterov"])
@@ -121,22 +102,22 @@ def test_a_step_of_sgd_follows_from_its_buffer(nesterov: bool) -> None:
     (w0, b0), (w1, b1), (w9, b9) = descent(30, (20, 21, 29), nesterov)
     known = Update((LR,), (0.9,), nesterov=nesterov, steps=1, step=21)
     rows = [(ROLE_PREVIOUS, w0), (ROLE_MOMENTUM, b1), (ROLE_MOMENTUM_BEFORE, b0)]
-    made = round_trip(flat(w1), "float32", references(rows), _hints(WEIGHT, known))
-    assert _predictor(made).formula == LINEAR
+    made = round_trip(flat(w1), "float32", references(rows), hints_of(WEIGHT, known))
+    assert predictor_of(made).formula == LINEAR
     assert len(made.used) == (3 if nesterov else 2)
-    assert _bits(made) < (4 if nesterov else 0.5) < 15 < _plain(w1, w0)
+    assert bits(made) < (4 if nesterov else 0.5) < 15 < plain_bits(w1, w0)
     rows = [(ROLE_PREVIOUS, w0), (ROLE_MOMENTUM, b9), (ROLE_MOMENTUM_BEFORE, b0)]
-    later = round_trip(flat(w9), "float32", references(rows), _hints(WEIGHT, replace(known, steps=9, step=29)))
-    assert _bits(later) < _plain(w9, w0)
+    later = round_trip(flat(w9), "float32", references(rows), hints_of(WEIGHT, replace(known, steps=9, step=29)))
+    assert bits(later) < plain_bits(w9, w0)
 
 
 @pytest.mark.parametrize("decay", [0.999, 0.99, 0.9997, 0.5])
 def test_an_average_of_weights_follows_from_them(decay: float) -> None:
     average = weights(N, seed=4).reshape(BEFORE.w.shape)
     after = np.float32(decay) * average + np.float32(1 - decay) * NEXT.w
-    made = round_trip(flat(after), "float32", of_average(average, NEXT.w, BEFORE.w), _hints(AVERAGE))
-    assert (_predictor(made).formula, made.used) == (LINEAR, (0, 1))
-    assert _bits(made) < 0.5
+    made = round_trip(flat(after), "float32", of_average(average, NEXT.w, BEFORE.w), hints_of(AVERAGE))
+    assert (predictor_of(made).formula, made.used) == (LINEAR, (0, 1))
+    assert bits(made) < 0.5
 
 
 def test_an_average_over_several_steps_lies_between_the_weights() -> None:
@@ -144,65 +125,9 @@ def test_an_average_over_several_steps_lies_between_the_weights() -> None:
     after = average
     for state in steps[1:]:
         after = np.float32(0.99) * after + np.float32(0.01) * state.w
-    made = round_trip(flat(after), "float32", of_average(average, steps[-1].w, steps[0].w), _hints(AVERAGE))
+    made = round_trip(flat(after), "float32", of_average(average, steps[-1].w, steps[0].w), hints_of(AVERAGE))
     assert len(made.used) == 3
-    assert _bits(made) < 0.97 * _plain(after, average)
-
-
-def test_moments_of_a_matrix_are_at_the_scale_of_rows_and_columns() -> None:
-    for part, data in ((MOMENTUM, LATER.m), (VARIANCE, LATER.v)):
-        plain = round_trip(flat(data), "float32")
-        made = round_trip(flat(data), "float32", (), _hints(part))
-        at_scale = _predictor(made).scale
-        assert at_scale is not None
-        assert (_predictor(made).formula, at_scale.turned) == (NONE, part == MOMENTUM)
-        assert _bits(made) < _bits(plain) - 0.9
-        rounded = as_bfloat16(data.reshape(-1))
-        assert _predictor(round_trip(view(rounded), "bfloat16", (), _hints(part))).scale is not None
-
-
-def test_a_matrix_without_structure_has_no_scale() -> None:
-    made = round_trip(flat(BEFORE.w), "float32", (), _hints(MOMENTUM))
-    assert CODEC_NAMES[made.codec] == "planes"
-
-
-def test_a_second_moment_is_at_scale_over_what_is_left_of_it_and_what_the_first_ones_show() -> None:
-    known = of_variance(BEFORE, LATER)
-    alone = round_trip(flat(LATER.v), "float32", known[:1], _hints(VARIANCE, update(10, 40)))
-    made = round_trip(flat(LATER.v), "float32", known, _hints(VARIANCE, update(10, 40)))
-    assert [_predictor(one).formula for one in (alone, made)] == [LINEAR, SECOND]
-    assert _predictor(made).scale is not None
-    assert _bits(made) + 0.1 < min(_bits(alone), _plain(LATER.v, BEFORE.v))
-
-
-def test_a_second_moment_of_which_little_moved_is_what_is_left_of_it() -> None:
-    left = BEFORE.v * np.float32(0.999)
-    left[::17] = LATER.v[::17]
-    moments = of_variance(BEFORE, LATER)
-    made = round_trip(flat(left), "float32", moments, _hints(VARIANCE, replace(update(2, 32), beta2=(0.999**0.5,))))
-    assert (_predictor(made).formula, _predictor(made).scale) == (LINEAR, None)
-    assert _bits(made) < 4
-
-
-@pytest.mark.parametrize("betas", [(0.99, 0.9), (0.9, 0.5), (0.9, 1e-9), (0.9999, 1e-300), (0.5, 0.25), (0.0, 1.0)])
-@pytest.mark.parametrize("steps", [1, 2, 40, 2000, 300_000, 1 << 62])
-def test_no_hyper_parameters_and_no_number_of_steps_stop_a_save(betas: tuple[float, float], steps: int) -> None:
-    known = replace(update(steps, steps), beta1=(betas[0],), beta2=(betas[1],))
-    round_trip(flat(LATER.v), "float32", of_variance(BEFORE, LATER), _hints(VARIANCE, known))
-
-
-def test_what_a_second_moment_is_at_least_is_exact_after_one_step() -> None:
-    sources = {
-        reference.role: Source(i, 0, as_bytes(reference.data)) for i, reference in enumerate(of_variance(BEFORE, NEXT))
-    }
-    sample = take(as_bytes(flat(NEXT.v)), 4)
-    for steps, later in ((1, NEXT), (10, LATER)):
-        scene = Scene(0, _hints(VARIANCE, update(steps, 30 + steps)), sources, sample)
-        proposal = next(iter(to_scale(scene)))
-        bases = [as_bytes(flat(x)) for x in (BEFORE.v, later.m, BEFORE.m)]
-        least = proposal.predictor.run(bases, N).view("<f4").reshape(later.v.shape)
-        assert (least <= later.v * 1.0001).mean() > 0.999
-        assert steps > 1 or (least >= later.v * 0.9999).mean() > 0.999
+    assert bits(made) < 0.97 * plain_bits(after, average)
 
 
 def test_chunks_of_half_width_are_predicted_from_wider_moments() -> None:
@@ -211,8 +136,8 @@ def test_chunks_of_half_width_are_predicted_from_wider_moments() -> None:
 
     moments = of_weight(BEFORE, LATER)[1:]
     now = view(as_bfloat16(LATER.w.reshape(-1)))
-    made = round_trip(now, "bfloat16", [halves(BEFORE), *moments], _hints(WEIGHT, update(10, 40)))
-    assert _predictor(made).base_dtypes == (1, 0, 0, 0)
+    made = round_trip(now, "bfloat16", [halves(BEFORE), *moments], hints_of(WEIGHT, update(10, 40)))
+    assert predictor_of(made).base_dtypes == (1, 0, 0, 0)
     assert len(made.payload) < 0.97 * len(round_trip(now, "bfloat16", [halves(BEFORE)]).payload)
 
 
@@ -222,7 +147,9 @@ def test_moments_that_hardly_help_are_not_read() -> None:
         Reference(r.role, r.dtype, view(rng.permutation(np.frombuffer(r.data, "f4"))))
         for r in of_weight(BEFORE, LATER)[1:]
     ]
-    made = round_trip(flat(LATER.w), "float32", [of_weight(BEFORE, LATER)[0], *unlike], _hints(WEIGHT, update(10, 40)))
+    made = round_trip(
+        flat(LATER.w), "float32", [of_weight(BEFORE, LATER)[0], *unlike], hints_of(WEIGHT, update(10, 40))
+    )
     assert (CODEC_NAMES[made.codec], made.used) == ("delta_int", (0,))
 
 
@@ -233,20 +160,20 @@ def test_companions_count_for_nothing_without_a_part_or_in_other_dtypes() -> Non
         known[0],
         *(Reference(r.role, "float64", flat(np.frombuffer(r.data, "f4").astype("f8"))) for r in known[1:]),
     ]
-    assert CODEC_NAMES[round_trip(flat(NEXT.w), "float32", wide, _hints(WEIGHT, update(1, 31))).codec] == "delta_int"
+    assert CODEC_NAMES[round_trip(flat(NEXT.w), "float32", wide, hints_of(WEIGHT, update(1, 31))).codec] == "delta_int"
 
 
 def test_a_companion_of_another_length_is_a_mistake_of_the_caller() -> None:
     known = of_weight(BEFORE, NEXT)
     short = [*known[:3], Reference(ROLE_VARIANCE, "float32", known[3].data[:-4])]
     with pytest.raises(UsageError):
-        round_trip(flat(NEXT.w), "float32", short, _hints(WEIGHT, update(1, 31)))
+        round_trip(flat(NEXT.w), "float32", short, hints_of(WEIGHT, update(1, 31)))
 
 
 def test_a_choice_depends_on_nothing_but_the_chunk_and_what_is_known_of_it() -> None:
-    args = (flat(LATER.w), "float32", of_weight(BEFORE, LATER), _hints(WEIGHT, update(10, 40)))
+    args = (flat(LATER.w), "float32", of_weight(BEFORE, LATER), hints_of(WEIGHT, update(10, 40)))
     first = round_trip(*args)
-    round_trip(flat(LATER.m), "float32", (), _hints(MOMENTUM))
+    round_trip(flat(LATER.m), "float32", (), hints_of(MOMENTUM))
     again = round_trip(*args)
     assert (first.codec, first.params, bytes(first.payload)) == (again.codec, again.params, bytes(again.payload))
 
@@ -255,4 +182,4 @@ def test_the_first_reference_in_a_role_is_the_one_that_counts() -> None:
     known = of_average(BEFORE.w, NEXT.w, BEFORE.w)
     after = np.float32(0.99) * BEFORE.w + np.float32(0.01) * NEXT.w
     second = Reference(ROLE_WEIGHTS, "float32", flat(LATER.w))
-    assert round_trip(flat(after), "float32", [*known, second], _hints(AVERAGE)).used == (0, 1)
+    assert round_trip(flat(after), "float32", [*known, second], hints_of(AVERAGE)).used == (0, 1)
