@@ -132,11 +132,8 @@ def _with_scale(raw: Bytes, scene: Scene, best: Plan) -> Plan:
     if grid.columns + grid.n_rows(n) > n // _ELEMENTS_A_FACTOR:
         return best
     with np.errstate(all="ignore"):
-        for proposal in to_scale(scene):
-            plan = _scaled(raw, scene, proposal, grid)
-            if plan is not None:
-                return min(best, plan, key=_bits)
-    return best
+        plans = (_scaled(raw, scene, proposal, grid) for proposal in to_scale(scene))
+        return min(best, next(plan for plan in plans if plan is not None), key=_bits)
 
 
 def _scaled(raw: Bytes, scene: Scene, proposal: Proposal, grid: Grid) -> Plan | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from ckstore.errors import FormatError
 from ckstore.format.frame import DELTA_INT, FILL, PLANES, PREDICTED, RAW, ROLE_MASTER
 from codec_material import as_bfloat16, decoded, previous, stepped, view, weights
 from codec_training import adam, flat, of_weight, update
+from tests.house.files import ROOT
 
 
 def stored(form: Encoded, references: list[Reference]) -> Stored:
@@ -99,6 +102,14 @@ def test_what_takes_a_few_bytes_is_left_alone() -> None:
     form = encode(view(as_bfloat16(w)), "bfloat16", references)
     assert again.encode(view(as_bfloat16(w)), "bfloat16", stored(form, references)) is None
     assert again.encode(view(b""), "float32", Stored(RAW, b"", view(b""), [], [])) is None
+
+
+def test_planes_with_factors_are_not_made_again() -> None:
+    case = ROOT / "tests" / "golden" / "v1" / "codec" / "factors-float32"
+    params = bytes.fromhex(json.loads((case / "case.json").read_text(encoding="utf-8"))["params"])
+    raw, payload = (view((case / name).read_bytes()) for name in ("raw.bin", "payload.bin"))
+    assert again.encode(raw, None, Stored(PLANES, params, payload, [], [])) is None
+    assert once_more(raw, "float32", Encoded(PLANES, params, payload, ()), []).codec == PLANES
 
 
 @pytest.mark.parametrize("codec", [PLANES, DELTA_INT, PREDICTED])
