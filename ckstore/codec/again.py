@@ -27,7 +27,6 @@ from ckstore.format.frame import DELTA_INT, DELTA_XOR, PLANES, PREDICTED, RAW, R
 
 _CODED = frozenset({RAW, PLANES, DELTA_INT, DELTA_XOR, PREDICTED})
 """The others are a few bytes."""
-_NOISY_BITS = 6.0
 
 
 class Stored(NamedTuple):
@@ -87,8 +86,9 @@ def _planes_plan(data: Bytes, stored: Stored, under: Sequence[Bytes]) -> Plan | 
     split = scratch.buffer("sample planes", len(sample))
     kernels.split(sample, shape.width, shape.rotate, split, *(take(base, shape.width) for base in under))
     stats = profile(split, shape.width)
-    matches = not (kind.is_float and stats[0].bits >= _NOISY_BITS)
-    return Plan(stored.codec, kind, tuple(range(len(under))), shape.holes, stats, 0.0, matches=matches)
+    plan = choose.planes_plan(kind, stats)
+    matches, used = not choose.is_noisy(kind, [plan]), tuple(range(len(under)))
+    return replace(plan, codec=stored.codec, bases=used, holes=shape.holes, matches=matches)
 
 
 def _delta_plan(data: Bytes, stored: Stored, under: Sequence[Bytes]) -> Plan:

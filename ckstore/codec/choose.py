@@ -112,7 +112,7 @@ def _plans(raw: Bytes, kind: Kind, bases: Mapping[int, Bytes], runs: int) -> Ite
     """Planes, planes without holes; of each base planes of the xor, and differences."""
     sample = take(raw, kind.width, runs)
     stats, lows = _split_all(sample, kind, [take(base, kind.width, runs) for base in bases.values()])
-    plain = _planes_plan(kind, stats[: kind.width])
+    plain = planes_plan(kind, stats[: kind.width])
     yield plain
     # Both zeros have a highest plane of 0 once the sign is below: where that is rare there is nothing to count.
     holes = _holes(sample, kind) if not kind.is_float or plain.stats[-1].zeros >= _HOLE_SHARE else ()
@@ -139,7 +139,8 @@ def _split_all(sample: Bytes, kind: Kind, under: Sequence[Bytes]) -> tuple[tuple
     return profile(room, n_parts), lows
 
 
-def _planes_plan(kind: Kind, stats: tuple[Stats, ...]) -> Plan:
+def planes_plan(kind: Kind, stats: tuple[Stats, ...]) -> Plan:
+    """Planes without a base and without holes, by the statistics of each."""
     noisy = kind.width == 1 or stats[0].bits >= _NOISY_BITS
     return Plan(PLANES, kind, (), (), stats, cost(stats), noisy)
 
@@ -156,7 +157,7 @@ def _holes_plan(sample: Bytes, kind: Kind, holes: tuple[int, ...]) -> Plan:
         bits += profile(bitmap, 1)[0].bits * len(bitmap)
     split = scratch.buffer("sample planes", len(left))
     kernels.split(left, kind.width, _rotate(kind, None), split)
-    rest = _planes_plan(kind, profile(split, kind.width))
+    rest = planes_plan(kind, profile(split, kind.width))
     bits = (bits * kind.width + rest.bits * len(left)) / len(sample)
     return replace(rest, holes=holes, bits=bits)
 
