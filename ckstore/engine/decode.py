@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 
 from ckstore.codec.chunk import decode_into
 from ckstore.errors import CkError, IntegrityError
@@ -92,18 +92,27 @@ class Decoder:
 
     def into(self, i: int, out: memoryview) -> None:
         """Decode row i into `out`, which has its logical size. Raises CorruptError naming the frame."""
+        self.fill({i: out})
+
+    def fill(self, targets: Mapping[int, memoryview]) -> None:
+        """Decode these rows, each into memory of its logical size. What several of them need is decoded once.
+
+        Raises CorruptError naming the frame.
+        """
         held: dict[int, Logical] = {}
-        order = self._order(i, held)
-        if self._most_held(order) > MAX_HELD:
-            self._one_by_one(i, held, {}, out)
+        order = self._order(targets, held)
+        if self._most_held(order, targets) > MAX_HELD:
+            for i in sorted(targets):
+                self._one_by_one(i, held, {}, targets[i])
+                held[i] = targets[i]
             return
         wanted = Counter(base for link in order for base in self._rows[link].bases)
         mine: dict[int, bytearray] = {}
         for link in order:
             bases = self._rows[link].bases
-            if link != i:
+            if link not in targets:
                 mine[link] = self._buffer(self._rows[link].logical_bytes)
-            target = out if link == i else memoryview(mine[link])[: self._rows[link].logical_bytes]
+            target = targets[link] if link in targets else memoryview(mine[link])[: self._rows[link].logical_bytes]
             self._decode(link, [memoryview(held[base]) for base in bases], target)
             held[link] = target
             wanted.subtract(bases)
@@ -112,12 +121,12 @@ class Decoder:
                     del held[base]
                     self._spares.append(mine.pop(base))
 
-    def _most_held(self, order: Sequence[int]) -> int:
-        """How many chunks of its own into() holds at most when it decodes in this order."""
+    def _most_held(self, order: Sequence[int], targets: Container[int]) -> int:
+        """How many chunks of its own fill() holds at most when it decodes in this order."""
         wanted = Counter(base for link in order for base in self._rows[link].bases)
-        mine, n_held, most = set(order), 0, 0
+        mine, n_held, most = {link for link in order if link not in targets}, 0, 0
         for link in order:
-            n_held, bases = n_held + 1, self._rows[link].bases
+            n_held, bases = n_held + (link in mine), self._rows[link].bases
             most = max(most, n_held)
             wanted.subtract(bases)
             n_held -= sum(not wanted[base] and base in mine for base in set(bases))
@@ -152,21 +161,21 @@ class Decoder:
             needs[i] = max([len(below) + 1, *(need + place for place, need in enumerate(below))])
         return needs[i]
 
-    def _order(self, i: int, held: dict[int, Logical]) -> list[int]:
-        """What must be decoded for row i, each row once, bases first; puts into `held` what is remembered of it.
+    def _order(self, targets: Collection[int], held: dict[int, Logical]) -> list[int]:
+        """What must be decoded for these rows, each row once, bases first; puts into `held` what is remembered of it.
 
         One base after the other with all that it needs: so a chain takes the memory of two chunks, however long it is.
         """
         order: list[int] = []
         seen: set[int] = set()
-        todo = [(i, False)]
+        todo = [(i, False) for i in sorted(targets)]  # the last one first: it may need the others
         while todo:
             row, is_ready = todo.pop()
             if is_ready:
                 order.append(row)
             elif row not in seen:
                 seen.add(row)
-                remembered = None if row == i else self._remembered(row)
+                remembered = None if row in targets else self._remembered(row)
                 if remembered is not None:
                     held[row] = remembered
                     continue

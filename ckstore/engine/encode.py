@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import xxhash
 from blake3 import blake3
 
 from ckstore._native import kernels
@@ -14,14 +13,14 @@ from ckstore.codec import scratch
 from ckstore.codec.chunk import Encoded, Reference, decode_into, encode
 from ckstore.codec.levels import Level
 from ckstore.codec.scratch import Bytes
+from ckstore.engine.before import Before, quick_hash
 from ckstore.engine.chunking import Job, Slot
 from ckstore.engine.closures import Found
-from ckstore.engine.decode import Decoder, Logical
 from ckstore.engine.held import Candidate, Held
 from ckstore.engine.lookup import Lookup
 from ckstore.engine.parent import Chain, Known, Parent, frame_cost, on_top
 from ckstore.engine.session import Session
-from ckstore.errors import UNREADABLE, IntegrityError
+from ckstore.errors import IntegrityError
 from ckstore.format.closure import MAX_WORK
 from ckstore.format.frame import COMPANIONS, MAX_DEPTH, RAW, ROLE_MASTER, Base, Frame
 from ckstore.format.pack import Packed, packed
@@ -52,31 +51,32 @@ class Encoder:
 
     def run(self, job: Job) -> list[Outcome]:
         """Outcomes of a job's chunks, in order."""
-        held: list[Held] = []
-        outcomes: list[Outcome] = []
-        decoded: dict[bytes, Logical] = {}
-        for position, slot in enumerate(job):
-            known = self.parent.chunk(slot.view.path, slot.index)
-            live = slot.view.read(slot.start, slot.stop)
-            held.append(Held(self, slot, known, live, position, decoded))
-            if known is not None and self.quick(live) == known.quick_hash:
-                outcomes.append(Outcome(slot, known.chunk_id, known.quick_hash, row=known.row))
-                held[-1].settle(known.chunk_id, self.parent.chain(known.row))
-                continue
-            # From here on one private copy is hashed, encoded and compared: the caller may change its own meanwhile.
-            outcomes.append(self._settle(held[-1], held[-1].copy(), held))
+        before = Before(self.session, self.parent, self.root.hash_seed)
+        held = [self._held(slot, position, before) for position, slot in enumerate(job)]
+        outcomes = [self._outcome(one, held) for one in held]
         for one, outcome in zip(held, outcomes, strict=True):
             # a run's first checkpoint may be its only one: fresh memory costs more than a later read
             if one.known is not None and outcome.frame is not None:
                 self.session.bases.replace(one.known.chunk_id, outcome.chunk_id, one.copy())
         return outcomes
 
-    def quick(self, data: Bytes | Logical) -> bytes:
-        """The hash by which a chunk is compared with its parent's."""
-        return xxhash.xxh3_128_digest(data, seed=self.root.hash_seed)
+    def _held(self, slot: Slot, position: int, before: Before) -> Held:
+        known, live = self.parent.chunk(slot.view.path, slot.index), slot.view.read(slot.start, slot.stop)
+        mine = Held(slot, known, live, position, before)
+        if known is not None and not mine.unchanged and self._may_extend(mine, known):
+            before.want(known)
+        return mine
+
+    def _outcome(self, mine: Held, held: Sequence[Held]) -> Outcome:
+        known = mine.known
+        if known is not None and mine.unchanged:
+            mine.settle(known.chunk_id, self.parent.chain(known.row))
+            return Outcome(mine.slot, known.chunk_id, known.quick_hash, row=known.row)
+        # From here on one private copy is hashed, encoded and compared: the caller may change its own meanwhile.
+        return self._settle(mine, mine.copy(), held)
 
     def _settle(self, mine: Held, data: Bytes, held: Sequence[Held]) -> Outcome:
-        slot, quick, chunk_id = mine.slot, self.quick(data), blake3(data).digest()
+        slot, quick, chunk_id = mine.slot, quick_hash(data, self.root.hash_seed), blake3(data).digest()
         row = self.parent.row_of.get(chunk_id)
         if row is not None:
             mine.settle(chunk_id, self.parent.chain(row))
@@ -89,7 +89,7 @@ class Encoder:
         return Outcome(slot, chunk_id, quick, frame=self._encode(mine, data, chunk_id, held))
 
     def _encode(self, mine: Held, data: Bytes, chunk_id: bytes, held: Sequence[Held]) -> Packed:
-        candidates = [*self._previous(mine, data), *self._companions(mine, held)]
+        candidates = [*self._previous(mine), *self._companions(mine, held)]
         while True:
             references = [one.reference for one in candidates]
             encoded = encode(data.data, mine.slot.view.dtype, references, hints=mine.slot.hints, level=self.level)
@@ -115,28 +115,18 @@ class Encoder:
         short = chain.frames <= min(root.chain_frames, MAX_DEPTH - 8) and chain.work <= MAX_WORK // 2
         return short and chain.cost <= root.chain_cost_milli / 1000
 
-    def _previous(self, mine: Held, data: Bytes) -> list[Candidate]:
+    def _previous(self, mine: Held) -> list[Candidate]:
         """The parent's chunk, if a delta against it is allowed."""
-        known, slot = mine.known, mine.slot
-        if known is None or (known.dtype, known.n_bytes) != (slot.view.dtype, len(data)):
+        known = mine.known
+        if known is None or not self._may_extend(mine, known):
             return []
+        return mine.as_previous(known, self.parent.chain(known.row))
+
+    def _may_extend(self, mine: Held, known: Known) -> bool:
+        """Whether the parent's chunk has as many elements, and a chain that may grow."""
         chain = self.parent.chain(known.row)
-        if chain.cost >= self.root.chain_cost_milli / 1000 or chain.frames >= self.root.chain_frames:
-            return []
-        return mine.as_previous(known, chain)
-
-    def read_parent(self, known: Known, decoded: dict[bytes, Logical]) -> Logical | None:
-        """Logical bytes of a chunk of the parent, checked; None if it cannot be read. decoded: others of the job."""
-
-        def here(chunk_id: bytes) -> Logical | None:
-            data = decoded.get(chunk_id)
-            return self.session.bases.get(chunk_id) if data is None else data
-
-        try:
-            base = Decoder(self.session.repo, self.parent.rows, here).chunk(known.row)
-        except UNREADABLE:
-            return None  # the parent is damaged: this checkpoint must not depend on it
-        return base if self.quick(base) == known.quick_hash else None
+        is_short = chain.cost < self.root.chain_cost_milli / 1000 and chain.frames < self.root.chain_frames
+        return is_short and mine.is_like(known)
 
     def _companions(self, mine: Held, held: Sequence[Held]) -> list[Candidate]:
         found: list[Candidate] = []

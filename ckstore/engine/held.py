@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from ckstore.codec import scratch
 from ckstore.codec.chunk import Reference
 from ckstore.codec.scratch import Bytes
+from ckstore.engine.before import Before
 from ckstore.engine.chunking import Slot
-from ckstore.engine.decode import Logical
 from ckstore.engine.parent import Chain, Known
 from ckstore.format.frame import ROLE_MOMENTUM, ROLE_MOMENTUM_BEFORE, ROLE_PREVIOUS, ROLE_WEIGHTS, ROLE_WEIGHTS_BEFORE
 
@@ -25,28 +25,16 @@ class Candidate(NamedTuple):
     chain: Chain
 
 
-class Source(Protocol):
-    """Where a held chunk gets what it does not hold."""
-
-    def quick(self, data: Bytes | Logical) -> bytes:
-        """The hash by which a chunk is compared with its parent's."""
-
-    def read_parent(self, known: Known, decoded: dict[bytes, Logical]) -> Logical | None:
-        """Logical bytes of a chunk of the parent, checked; None if it cannot be read."""
-
-
 class Held:
     """One chunk of a job: its bytes, those of the parent's chunk, and, once settled, what it is stored as."""
 
-    def __init__(
-        self, source: Source, slot: Slot, known: Known | None, live: memoryview, position: int,
-        decoded: dict[bytes, Logical],
-    ) -> None:  # fmt: skip
-        """position: of the slot in its job. decoded: chunks of the parent that this job has read, by id; shared."""
+    def __init__(self, slot: Slot, known: Known | None, live: memoryview, position: int, before: Before) -> None:
+        """position: of the slot in its job. before: what the job's chunks were in the parent."""
         self.slot, self.known = slot, known
+        self.unchanged = known is not None and before.is_same(known, live)
         self.chunk_id = b""
         self.chain: Chain | None = None
-        self._source, self._live, self._position, self._decoded = source, live, position, decoded
+        self._live, self._position, self._before = live, position, before
         self._copy: Bytes | None = None
 
     def settle(self, chunk_id: bytes, chain: Chain) -> None:
@@ -62,7 +50,7 @@ class Held:
 
     def as_previous(self, known: Known, chain: Chain) -> list[Candidate]:
         """The parent's chunk as what this one may be a delta of, if it can be read."""
-        before = self._before(known)
+        before = self._before.get(known)
         if before is None:
             return []
         return [Candidate(Reference(ROLE_PREVIOUS, known.dtype, memoryview(before)), known.chunk_id, chain)]
@@ -74,8 +62,8 @@ class Held:
         if now is not None and self.chain is not None:
             found.append(Candidate(Reference(role, self.slot.view.dtype, now), self.chunk_id, self.chain))
         known = self.known
-        if role in _BEFORE and before is not None and known is not None and self._is_like(known):
-            then = self._before(known)
+        if role in _BEFORE and before is not None and known is not None and self.is_like(known):
+            then = self._before.get(known)
             if then is not None:
                 reference = Reference(_BEFORE[role], known.dtype, memoryview(then))
                 found.append(Candidate(reference, known.chunk_id, before))
@@ -85,19 +73,10 @@ class Held:
         """The bytes of the chunk as it is stored; None if the caller changed them since it was compared."""
         is_compared = self._copy is not None
         data = self.copy()
-        if is_compared or (self.known is not None and self._source.quick(data) == self.known.quick_hash):
+        if is_compared or (self.known is not None and self._before.is_same(self.known, data)):
             return data.data
         return None
 
-    def _is_like(self, known: Known) -> bool:
+    def is_like(self, known: Known) -> bool:
         """Whether the parent's chunk has the same elements: the tensor may have had another shape or dtype."""
         return (known.dtype, known.n_bytes) == (self.slot.view.dtype, len(self._live))
-
-    def _before(self, known: Known) -> Logical | None:
-        """Logical bytes of the parent's chunk, checked; None if it cannot be read."""
-        if known.chunk_id not in self._decoded:
-            data = self._source.read_parent(known, self._decoded)
-            if data is None:
-                return None
-            self._decoded[known.chunk_id] = data
-        return self._decoded[known.chunk_id]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from blake3 import blake3
 
-from ckstore.engine import catalog
-from ckstore.engine.decode import Decoder, needed_rows, row_name
+from ckstore.engine import batching, catalog
+from ckstore.engine.batching import Batch, Group, Target
+from ckstore.engine.decode import Decoder, row_name
 from ckstore.engine.parent import load_closure, load_manifest
 from ckstore.engine.session import Session
 from ckstore.errors import CheckpointDeleted, CheckpointNotFound, CorruptError, IntegrityError, MissingObjectError
@@ -17,39 +18,10 @@ from ckstore.format.manifest import ChunkColumns, Table, chunk_bytes, tensor_byt
 from ckstore.format.records import Entry, TensorRow
 from ckstore.tensor import Destination, Path, dotted
 
-BATCH_BYTES = 8 << 20
-ALL_BATCHES_BYTES = 64 << 20
-"""Stored and logical bytes of the chunks that a worker takes at once: at most so many, and all workers together so
-many. A chunk whose chain alone takes more is a batch of its own."""
-
 Wanted = Sequence[tuple[Path, Destination]]
 """Tensors to fill, by path."""
 
 _T = TypeVar("_T")
-
-
-class Target(NamedTuple):
-    """A chunk to be decoded, and where its bytes go."""
-
-    row: int
-    tensor: TensorRow
-    destination: Destination
-    start: int
-    stop: int
-
-
-class Batch(NamedTuple):
-    """Chunks for one worker, and what they hold: all stored bytes where they fit, else a frame at a time."""
-
-    targets: list[Target]
-    held_bytes: int
-    largest_bytes: int
-
-    @property
-    def cost(self) -> int:
-        """Memory that work on it holds: frames, the chunk itself, those of a chain that are needed at a time (two,
-        some six where weights are predicted from moments), and the codec's buffers."""
-        return min(self.held_bytes, BATCH_BYTES) + 8 * self.largest_bytes
 
 
 def reading(session: Session, entry: Entry, work: Callable[[Entry], _T]) -> _T:
@@ -104,20 +76,19 @@ def restore(session: Session, entry: Entry, table: Table, wanted: Wanted, verify
     rows = load_closure(session.repo, entry)[0] if chunked else []  # small tensors load although it is damaged
     begun: set[str] = set()
 
-    limit = min(BATCH_BYTES, ALL_BATCHES_BYTES // session.n_threads)
+    limit = batching.limit(session.n_threads)
 
     def fill(batch: Batch) -> None:
         decoder = Decoder(session.repo, rows)
         if batch.held_bytes <= limit:
-            decoder.prefetch([target.row for target in batch.targets])
-        bases = {base for target in batch.targets for base in rows[target.row].bases}
-        for target in batch.targets:
-            begun.add(dotted(target.tensor.path))
-            _fill(decoder, rows[target.row], target, verify, keep=target.row in bases)
+            decoder.prefetch([target.row for group in batch.groups for target in group])
+        for group in batch.groups:
+            begun.update(dotted(target.tensor.path) for target in group)
+            _fill(decoder, rows, group, verify)
 
     try:
         targets = _targets(entry, table, rows, wanted, begun, session.repo.root().chunk_elements)
-        for _ in session.map(fill, _batches(targets, rows, limit), lambda batch: batch.cost):
+        for _ in session.map(fill, batching.batches(targets, rows, limit), lambda batch: batch.cost):
             pass
     except BaseException as error:
         note_overwritten(error, begun)
@@ -155,43 +126,36 @@ def _tensor_targets(
         yield Target(where, row, destination, i * size, min(n_bytes, (i + 1) * size))
 
 
-def _batches(targets: Sequence[Target], rows: Sequence[Row], limit: int) -> Iterator[Batch]:
-    batch: list[Target] = []
-    needed, held, largest = set[int](), 0, 0
-    for target in targets:
-        if not batch or batch[-1].row != target.row:
-            more = needed_rows(rows, [target.row], needed)
-            cost = _held_bytes(rows, target, more)
-            if batch and held + cost > limit:
-                yield Batch(batch, held, largest)
-                batch, held, largest = [], 0, 0
-                needed = more = needed_rows(rows, [target.row])
-                cost = _held_bytes(rows, target, more)
-            needed |= more
-            held, largest = held + cost, max([largest, *(rows[i].logical_bytes for i in more)])
-        batch.append(target)
-    if batch:
-        yield Batch(batch, held, largest)
+def _fill(decoder: Decoder, rows: Sequence[Row], targets: Group, verify: bool) -> None:
+    """Decode targets together, and put what they hold where it goes."""
+    decoded: dict[int, memoryview] = {}
+    windows = [_window(rows[target.row], target) for target in targets]
+    for target, window in zip(targets, windows, strict=True):
+        if target.row not in decoded:
+            decoded[target.row] = memoryview(bytearray(rows[target.row].logical_bytes)) if window is None else window
+    decoder.fill(decoded)
+    for target, window in zip(targets, windows, strict=True):
+        row, data = rows[target.row], decoded[target.row]
+        if verify and blake3(data).digest() != row.chunk_id:
+            what = _name(row, target)
+            raise IntegrityError(f"{what}: decoded bytes do not match their BLAKE3 id", object=what)
+        if window is None:
+            target.destination.write(target.start, data)
+        elif window is not data:
+            window[:] = data
 
 
-def _held_bytes(rows: Sequence[Row], target: Target, more: Iterable[int]) -> int:
-    """What another target adds to a batch: frames that nothing else of it needs, and the chunk itself."""
-    return sum(rows[i].frame_bytes for i in more) + rows[target.row].logical_bytes
-
-
-def _fill(decoder: Decoder, row: Row, target: Target, verify: bool, keep: bool) -> None:
-    what = f"{row_name(row)} (tensor {dotted(target.tensor.path)}, bytes {target.start}-{target.stop})"
+def _window(row: Row, target: Target) -> memoryview | None:
+    """The memory that a target goes to; None if that is not contiguous."""
     if row.logical_bytes != target.stop - target.start:
+        what = _name(row, target)
         raise IntegrityError(f"{what}: holds {row.logical_bytes} bytes", object=what)
-    window = target.destination.window(target.start, target.stop)
-    out = memoryview(bytearray(row.logical_bytes)) if window is None else window
-    decoder.into(target.row, out)
-    if verify and blake3(out).digest() != row.chunk_id:
-        raise IntegrityError(f"{what}: decoded bytes do not match their BLAKE3 id", object=what)
-    if window is None:
-        target.destination.write(target.start, out)
-    if keep:
-        decoder.keep(target.row, out)
+    return target.destination.window(target.start, target.stop)
+
+
+def _name(row: Row, target: Target) -> str:
+    """How errors name a target."""
+    return f"{row_name(row)} (tensor {dotted(target.tensor.path)}, bytes {target.start}-{target.stop})"
 
 
 def _put(destination: Destination, start: int, data: memoryview) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import ckstore
-from ckstore.engine import restore
+from ckstore.engine import batching
 from ckstore.store import threads
 from tests.support.states import assert_same, assert_whole_and_tidy, keys, state_of
 from tests.support.stores import once, save
@@ -158,7 +158,7 @@ def test_a_store_closed_by_another_thread_meanwhile_is_a_usage_error(open_store,
     state = {str(i): np.random.default_rng(i).normal(size=9000) for i in range(9)}
     store.save(state)
     monkeypatch.setenv("CKSTORE_THREADS", "1")
-    monkeypatch.setattr(restore, "BATCH_BYTES", 1)
+    monkeypatch.setattr(batching, "BATCH_BYTES", 1)
     mine = open_store()
     mine._session.map = _closing(mine)
     with pytest.raises(ckstore.UsageError, match="open it again"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ckstore
-from ckstore.engine import catalog, restore
+from ckstore.engine import batching, catalog, restore
 from ckstore.engine.health import survey
 from ckstore.engine.parent import load_closure
 from ckstore.format import closure
@@ -60,7 +60,7 @@ def into_zeros(open_store):
 def three(other, monkeypatch):
     """The run `three`: three tensors, each in packs of its own."""
     monkeypatch.setenv("CKSTORE_THREADS", "1")
-    monkeypatch.setattr(restore, "BATCH_BYTES", 1)
+    monkeypatch.setattr(batching, "BATCH_BYTES", 1)
     monkeypatch.setattr(packs, "PACK_BYTES", 1)
     other.save({name: np.random.default_rng(ord(name)).normal(size=4000) for name in "abc"}, run="three")
     return other

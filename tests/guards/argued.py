@@ -16,9 +16,10 @@ ARGUED = {
         "redundant: PackReader.table_of() finds a pack that is longer or shorter by its footer, for which it asks one "
         "byte too many; this says it in plain words, and without a read"
     ),
-    "if known is not None and self.quick(live) == known.quick_hash:": (
-        "no test of damage: equal hashes only spare the work of storing a chunk again"
+    "return quick_hash(data, self._seed) == known.quick_hash": (
+        "said of bases and companions, where those who ask are in the table; said of a chunk that did not change, it is "
+        "no test of damage: it only spares the work of storing the chunk again"
     ),
-    "return row.inline == data or columns.chunk_ids == blake3(data).digest()": "the same",
+    "return row.inline == data or columns.chunk_ids == blake3(data).digest()": "the same: no test of damage",
 }
 """Text of the guard: the reason."""

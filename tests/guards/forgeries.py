@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 import numpy as np
 import pytest
 
-from ckstore.engine import encode
+from ckstore.engine import before
 from ckstore.engine.decode import Decoder
 from ckstore.engine.parent import load_closure
 from ckstore.errors import CkError, CorruptError
@@ -173,14 +173,14 @@ def a_parent_that_decodes_to_other_bytes_is_no_base(open_store: Open, monkeypatc
     open_store().save(state, step=0)
 
     class Wrong(Decoder):
-        def chunk(self, i: int) -> bytearray:
-            data = bytearray(super().chunk(i))
-            data[0] ^= 1
-            return data
+        def fill(self, targets: Mapping[int, memoryview]) -> None:
+            super().fill(targets)
+            for out in targets.values():
+                out[0] ^= 1
 
     changed = {"weight": state["weight"] * np.float32(1.0001)}
     with monkeypatch.context() as patch:
-        patch.setattr(encode, "Decoder", Wrong)
+        patch.setattr(before, "Decoder", Wrong)
         open_store().save(changed, step=1)
     assert_same(open_store().load("main@1"), changed)
 

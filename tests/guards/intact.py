@@ -73,7 +73,7 @@ INTACT: dict[str, Guard] = {
         forgeries.a_row_with_other_bases_is_found_without_its_id,
     ),
     "id of a chunk at load": Guard(
-        Cut("if verify and blake3(out).digest() != row.chunk_id:", NEVER),
+        Cut("if verify and blake3(data).digest() != row.chunk_id:", NEVER),
         forgeries.a_chunk_of_other_bytes_is_found_by_its_id,
     ),
     "length of a chunk at load": Guard(
@@ -134,14 +134,11 @@ INTACT: dict[str, Guard] = {
         movers.an_archive_that_does_not_decode_is_not_published,
     ),
     "hash of a base before a delta of it": Guard(
-        Cut("return base if self.quick(base) == known.quick_hash else None", "return base"),
+        Cut("return data if self.is_same(known, data) else None", "return data"),
         forgeries.a_parent_that_decodes_to_other_bytes_is_no_base,
     ),
     "hash of a companion that did not change": Guard(
-        Cut(
-            "if is_compared or (self.known is not None and self._source.quick(data) == self.known.quick_hash):",
-            "if True:",
-        ),
+        Cut("if is_compared or (self.known is not None and self._before.is_same(self.known, data)):", "if True:"),
         predicting.test_a_moment_that_changes_while_it_is_saved_predicts_nothing,
     ),
     "decode before publish": Guard(

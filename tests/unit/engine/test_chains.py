@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import ckstore
-from ckstore.engine import restore
+from ckstore.engine import batching
+from ckstore.engine.batching import Batch
 from ckstore.engine.decode import Decoder
 from ckstore.engine.parent import load_closure
 from ckstore.format.frame import MAX_DEPTH
@@ -101,16 +102,16 @@ def test_a_chain_on_a_master_is_decoded_through_chunks_of_both_sizes(store: ckst
 
 @pytest.mark.parametrize("n_threads", [1, 4, 64])
 def test_all_threads_of_a_restore_share_one_bound(store: ckstore.Store, monkeypatch, n_threads: int) -> None:
-    monkeypatch.setattr(restore, "BATCH_BYTES", 40 * N)
-    monkeypatch.setattr(restore, "ALL_BATCHES_BYTES", 80 * N)
+    monkeypatch.setattr(batching, "BATCH_BYTES", 40 * N)
+    monkeypatch.setattr(batching, "ALL_BATCHES_BYTES", 80 * N)
     state = {str(i): np.random.default_rng(i).normal(size=3 * N) for i in range(8)}
     store.save(state)
     store._session.n_threads = n_threads
     held = []
-    known = restore.Batch.cost.fget
-    monkeypatch.setattr(restore.Batch, "cost", property(lambda batch: held.append(batch) or known(batch)))
+    known = Batch.cost.fget
+    monkeypatch.setattr(Batch, "cost", property(lambda batch: held.append(batch) or known(batch)))
     found = store.load("latest")
     assert all(found[name].tobytes() == value.tobytes() for name, value in state.items())
     most = max(batch.held_bytes for batch in held)
     assert most <= max(40 * N, 2 * 8 * N)
-    assert most * n_threads <= 80 * N or all(len(batch.targets) == 1 for batch in held)
+    assert most * n_threads <= 80 * N or all(len(batch.groups) == 1 for batch in held)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ckstore.engine import decode
-from ckstore.engine.decode import Decoder
+from ckstore.engine.decode import Decoder, needed_rows
 from ckstore.format.closure import MAX_WORK, Row
 from ckstore.format.frame import RAW, ROLE_PREVIOUS, Base, Frame
 from ckstore.format.records import ObjectRef
@@ -68,6 +68,19 @@ def test_each_row_is_decoded_once_after_its_bases(bases: list[tuple[int, ...]], 
             assert int.from_bytes(out, "little") == chunks.value(i)
             assert len(set(chunks.decoded)) == len(chunks.decoded)
             assert not known.difference([i]).intersection(chunks.decoded)
+
+
+@given(graphs(), st.data())
+def test_rows_that_are_decoded_together_share_what_they_need(bases: list[tuple[int, ...]], data: st.DataObject) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        chunks = Chunks(closure(bases), monkeypatch)
+        wanted = data.draw(st.sets(st.integers(0, len(bases) - 1), min_size=1))
+        monkeypatch.setattr(decode, "MAX_HELD", data.draw(st.sampled_from([1, decode.MAX_HELD])))
+        outs = {i: bytearray(8) for i in wanted}
+        Decoder(chunks.repo, chunks.rows).fill({i: memoryview(out) for i, out in outs.items()})
+        assert {i: int.from_bytes(out, "little") for i, out in outs.items()} == {i: chunks.value(i) for i in wanted}
+        if len(bases) < decode.MAX_HELD:
+            assert sorted(chunks.decoded) == sorted(needed_rows(chunks.rows, wanted))
 
 
 def remembered(chunks: Chunks, known: set[int], chunk_id: bytes) -> bytes | None:
