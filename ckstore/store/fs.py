@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import os
 import stat
 import sys
@@ -186,11 +187,20 @@ class LocalFs:
         """One writev; returns how many bytes it took."""
         return os.writev(fd, buffers)
 
+    def set_direct(self, fd: int, on: bool) -> bool:
+        """Let writes to an open file pass the page cache, or no more. Returns whether they do: not all can."""
+        flag, flags = getattr(os, "O_DIRECT", 0), fcntl.fcntl(fd, fcntl.F_GETFL)
+        try:
+            fcntl.fcntl(fd, fcntl.F_SETFL, flags | flag if on else flags & ~flag)
+        except OSError:
+            if not on:
+                raise
+            return False
+        return on and flag != 0
+
     def sync_file(self, fd: int, path: str) -> None:
         """Make the bytes of an open file durable."""
         if sys.platform == "darwin":  # pragma: no cover - the tests have no such machine yet
-            import fcntl
-
             fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
         else:
             os.fsync(fd)

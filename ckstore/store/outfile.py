@@ -47,6 +47,7 @@ class Descriptors(Protocol):
     def locate(self, path: str) -> str: ...
     def write_some(self, fd: int, buffers: Sequence[Buffer], path: str) -> int: ...
     def sync_file(self, fd: int, path: str) -> None: ...
+    def set_direct(self, fd: int, on: bool) -> bool: ...
     def close(self, fd: int) -> None: ...
 
 
@@ -78,6 +79,24 @@ class OutFile:
                     taken -= len(rest.pop(0))
                 if taken:
                     rest[0] = rest[0][taken:]
+
+    def set_direct(self, on: bool) -> bool:
+        """Let what is written pass the page cache from here on, or no more. Returns whether it does: not all can."""
+        return self._fs.set_direct(self._fd, on)
+
+    def write_direct(self, block: memoryview) -> int:
+        """Append what is taken of a block past the page cache: its bytes. If not all is, the rest goes through it."""
+        with self._attempt("write"):
+            try:
+                taken = self._fs.write_some(self._fd, [block], self.path)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # which says that this file system, or disk, takes no such write
+                    raise
+                taken = 0
+            self.n_bytes += taken
+            if taken < len(block):
+                self._fs.set_direct(self._fd, False)
+        return taken
 
     def sync(self) -> None:
         """Make what was written durable."""

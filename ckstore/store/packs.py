@@ -13,6 +13,7 @@ from ckstore.errors import FormatError, MissingObjectError
 from ckstore.format import envelope, frame, pack
 from ckstore.format.names import PACK, object_path
 from ckstore.format.records import ObjectRef
+from ckstore.store.blocks import BlockFile, BlockWriter
 from ckstore.store.fs import LocalFs
 from ckstore.store.outfile import OutFile
 from ckstore.store.threads import submit
@@ -34,7 +35,8 @@ class PackWriter:
 
     def __init__(self, fs: LocalFs, uuid: bytes, new_name: Callable[[], str]) -> None:
         self._fs, self._uuid, self._new_name = fs, uuid, new_name
-        self._out: OutFile | None = None
+        self._out: BlockFile | None = None
+        self._blocks = BlockWriter()
         self._rows: list[pack.TableRow] = []
         self._done: list[Future[ObjectRef]] = []
         self.names: list[str] = []
@@ -53,27 +55,30 @@ class PackWriter:
             self._close()
         return placed
 
-    def _open(self) -> OutFile:
+    def _open(self) -> BlockFile:
         name = self._new_name()
-        self._out = self._fs.create(object_path(PACK, name))
+        self._out = BlockFile(self._fs.create(object_path(PACK, name)), self._blocks)
         self.names.append(name)
         self._out.write([envelope.pack_header(PACK, self._uuid)])
         return self._out
 
     def _close(self) -> None:
-        out, rows, self._out, self._rows = self._out, self._rows, None, []
-        if out is not None:
+        if self._out is not None:
+            out, rows = self._out.settle(), self._rows
+            self._out, self._rows = None, []
             self._done.append(submit(self._syncer, _seal, out, self._uuid, rows, self.names[-1]))
 
     def finish(self) -> list[ObjectRef]:
         """Seal and sync everything; the packs written, in order. DURABLE after sync_dir of pack/."""
         self._close()
         refs = [done.result() for done in self._done]
+        self._blocks.close()
         self._syncer.shutdown()
         return refs
 
     def abort(self) -> None:
         """Stop; the files stay."""
+        self._blocks.close()
         self._syncer.shutdown()
         if self._out is not None:
             self._out.close()

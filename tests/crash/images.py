@@ -18,7 +18,7 @@ import pytest
 
 import ckstore
 from ckstore.engine import catalog
-from ckstore.store import segments
+from ckstore.store import blocks, segments
 from tests.crash.promises import check_image, promise_before
 from tests.crash.scenarios import STORE, Play, Scenario, fill
 from tests.crash.spoiling import spoil
@@ -41,6 +41,7 @@ class NoLinks(Recorder):
 def record(path: Path, scenario: Scenario) -> tuple[Image, Log]:
     """(the directory before, all that the scenario does to it)."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "BLOCK_BYTES", blocks.ALIGNMENT)  # packs of several blocks
         if scenario.early:
             patch.setattr(catalog, "INLINE_ENTRIES", 2)
             patch.setattr(segments, "MERGE_FACTOR", 2)

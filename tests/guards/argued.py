@@ -17,8 +17,8 @@ ARGUED = {
         "byte too many; this says it in plain words, and without a read"
     ),
     "return quick_hash(data, self._seed) == known.quick_hash": (
-        "said of bases and companions, where those who ask are in the table; said of a chunk that did not change, it is "
-        "no test of damage: it only spares the work of storing the chunk again"
+        "said of bases and companions, where those who ask are in the table; said of a chunk that did not change, it "
+        "is no test of damage: it only spares the work of storing the chunk again"
     ),
     "return row.inline == data or columns.chunk_ids == blake3(data).digest()": "the same: no test of damage",
 }
