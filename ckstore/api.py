@@ -32,7 +32,7 @@ def open(
     """Open the store in directory `path`; with create=True make it if there is none.
 
     level: how hard saves try, if not told otherwise: "fast", "balanced" or "archive". A store may hold all of them.
-    settings, fixed when the store is made: chunk_elements (2^18), chain_cost_milli (8000), chain_frames (32); those
+    settings, fixed when the store is made: chunk_elements (2^18), chain_cost_milli (10000), chain_frames (32); those
     of a store that is there already must be the same. A directory that holds anything else is refused.
     Raises StoreNotFound, UsageError, UnsupportedError (newer format), CorruptError, StorageError.
     """

@@ -18,7 +18,9 @@ class Settings:
     """Raises UsageError for a value out of range. Source of the defaults: `python -m bench storage`."""
 
     chunk_elements: int = 1 << 18
-    chain_cost_milli: int = 8000
+    chain_cost_milli: int = 10000
+    """About eight checkpoints of weights that lie on moments. With 8000 a bf16 run takes 1.5 % more bytes, a run saved
+    every few steps 1.4 %, float32 runs saved every ten steps 0.1 % less; loads take up to a quarter less time."""
     chain_frames: int = 32
 
     def __post_init__(self) -> None:
