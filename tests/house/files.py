@@ -48,7 +48,8 @@ def _is_ours(folder: str) -> bool:
 
 def _is_generated(path: Path) -> bool:
     stored = {"golden", "corpus"} & set(path.parts) and not path.suffix
-    return bool(stored) or (path.suffix == ".c" and path.with_suffix(".pyx").exists())
+    made = path.suffix == ".c" and path.with_suffix(".pyx").exists()
+    return bool(stored) or made or path.name.startswith(".coverage")
 
 
 def relative(path: Path) -> str:
