@@ -107,7 +107,7 @@ class Store:
         select: patterns over dotted paths; only matching leaves are read; NotFoundError if none matches. into: a state
         of the same tree whose tensors are overwritten in place; it is compared before the first write. framework:
         "torch" or "numpy" instead of what was saved. verify: compare every chunk with its id. On damage raises
-        CorruptError; whatever is raised, its `overwritten` lists the tensors touched by then. partial: damaged leaves
+        CorruptError; whatever is raised, its `overwritten` lists what may be changed by then. partial: damaged leaves
         are left out, as if not selected, and a DamageWarning names them; into= keeps what it had there.
         """
         entry = self._resolve(ref)

@@ -19,7 +19,8 @@ ALL_BATCHES_BYTES = 64 << 20
 """Stored and logical bytes of the chunks that a worker takes at once: at most so many, and all workers together so
 many. A group whose chains alone take more is a batch of its own."""
 MAX_TOGETHER = 16
-"""Rows of one group: what goes to memory that is not contiguous is held until all of it is decoded."""
+"""Rows of one group, and BATCH_BYTES of chunks: what goes to memory that is not contiguous is held until all of it is
+decoded."""
 
 
 class Target(NamedTuple):
@@ -33,8 +34,8 @@ class Target(NamedTuple):
 
 
 Group = list[Target]
-"""Targets in the order of their rows, all of them needed for the last one: weights, and the moments that they were
-predicted from."""
+"""Targets in the order of their rows: one, others that it needs, and others that need these: weights, the moments that
+they were predicted from, their copies and averages."""
 
 
 @dataclass(slots=True)
@@ -45,16 +46,15 @@ class Batch:
     needed: set[int] = field(default_factory=set)
     """The groups' rows and all that these depend on."""
     held_bytes: int = 0
+    """Stored bytes of these, and logical bytes of the targets."""
     largest_bytes: int = 0
     """Of a chunk."""
-    together_bytes: int = 0
-    """Of the targets of a group."""
 
     @property
     def cost(self) -> int:
         """Memory that work on it holds: frames, the chunks themselves, those of chains that are needed at a time (two,
         some six where weights are predicted from moments), and the codec's buffers."""
-        return min(self.held_bytes, BATCH_BYTES) + 8 * self.largest_bytes + self.together_bytes
+        return min(self.held_bytes, BATCH_BYTES) + 8 * self.largest_bytes
 
     def grown(self, needed: set[int], group: Group, rows: Sequence[Row]) -> int:
         """Bytes that the batch would hold with another group: frames, each once, and the targets' chunks."""
@@ -64,7 +64,6 @@ class Batch:
         """Take another group."""
         self.held_bytes = self.grown(needed, group, rows)
         self.largest_bytes = max([self.largest_bytes, *(rows[i].logical_bytes for i in needed)])
-        self.together_bytes = max(self.together_bytes, _logical_bytes(group, rows))
         self.groups.append(group)
         self.needed |= needed
 
@@ -78,7 +77,7 @@ def batches(targets: Sequence[Target], rows: Sequence[Row], most_bytes: int) -> 
     """All targets, which come in the order of their rows; each batch holds at most so many bytes, or is one group."""
     batch = Batch()
     for group in groups(targets, rows):
-        needed = needed_rows(rows, [group[-1].row])
+        needed = needed_rows(rows, [target.row for target in group])
         if batch.groups and batch.grown(needed, group, rows) > most_bytes:
             yield batch
             batch = Batch()
@@ -92,11 +91,25 @@ def groups(targets: Iterable[Target], rows: Sequence[Row]) -> list[Group]:
     of_row: dict[int, list[Target]] = {}
     for target in targets:
         of_row.setdefault(target.row, []).append(target)
-    found: list[Group] = []
-    while of_row:
-        together = needed_rows(rows, [next(reversed(of_row))]) & of_row.keys()
-        found.append([target for i in sorted(together)[-MAX_TOGETHER:] for target in of_row.pop(i)])
-    return found[::-1]
+    left = dict.fromkeys(of_row)
+    found: list[list[int]] = [[]]
+    for last in reversed(of_row):
+        if last in left:
+            needed = needed_rows(rows, [last])
+            if needed.isdisjoint(found[-1]) or not _fits(last, found[-1], rows):
+                found.append([])
+            for i in sorted(needed & left.keys(), reverse=True):
+                if not _fits(i, found[-1], rows):
+                    break
+                found[-1].append(i)
+                del left[i]
+    return [[target for i in sorted(group) for target in of_row[i]] for group in reversed(found) if group]
+
+
+def _fits(i: int, group: Sequence[int], rows: Sequence[Row]) -> bool:
+    """Whether another row may join; the first one always may."""
+    n_bytes = sum(rows[one].logical_bytes for one in (*group, i))
+    return not group or (len(group) < MAX_TOGETHER and n_bytes <= BATCH_BYTES)
 
 
 def _logical_bytes(group: Group, rows: Sequence[Row]) -> int:

@@ -82,7 +82,8 @@ class OutFile:
 
     def set_direct(self, on: bool) -> bool:
         """Let what is written pass the page cache from here on, or no more. Returns whether it does: not all can."""
-        return self._fs.set_direct(self._fd, on)
+        with self._attempt("write"):
+            return self._fs.set_direct(self._fd, on)
 
     def write_direct(self, block: memoryview) -> int:
         """Append what is taken of a block past the page cache: its bytes. If not all is, the rest goes through it."""

@@ -60,6 +60,16 @@ def test_a_load_decodes_each_frame_once(store, states, frames: Counter[bytes]) -
     assert max(frames.values()) == 1
 
 
+def test_an_average_and_a_copy_of_the_same_weights_do_not_decode_them_twice(store, frames: Counter[bytes]) -> None:
+    for state in training(N_STEPS):
+        state["half"] = {name: tensor.bfloat16() for name, tensor in state["model"].items()}
+        store.save(state)
+    frames.clear()
+    assert_equal(store.load("latest"), state)
+    assert set(frames) == {row.chunk_id for row in rows_of(store, "latest")}
+    assert max(frames.values()) == 1
+
+
 def test_a_save_decodes_each_frame_of_its_parent_once(store, states, frames: Counter[bytes]) -> None:
     *_, state = training(N_STEPS + 1)
     store.save(state)
@@ -103,13 +113,17 @@ def test_every_target_is_in_one_group_with_what_needs_it(data: st.DataObject) ->
     rows = [Row(bytes(32), PACK, i, 10, 8, tuple(mine)) for i, mine in enumerate(bases)]
     wanted = sorted(data.draw(st.lists(st.integers(0, n - 1), min_size=1)))
     targets = [Target(row, None, None, at, at + 8) for at, row in enumerate(wanted)]  # type: ignore[arg-type]  # nothing is written
-    groups = batching.groups(targets, rows)
+    most = data.draw(st.sampled_from([1, 20, 100]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batching, "BATCH_BYTES", most)
+        groups, made = batching.groups(targets, rows), list(batching.batches(targets, rows, 100))
     assert sorted(target for group in groups for target in group) == targets
     for group in groups:
-        needed = needed_rows(rows, [group[-1].row])
-        assert all(target.row in needed for target in group)
-        assert len({target.row for target in group}) <= MAX_TOGETHER
-    made = list(batching.batches(targets, rows, 100))
+        mine = {target.row for target in group}
+        assert len(mine) <= max(1, min(MAX_TOGETHER, most // 8))
+        for i in mine if len(mine) > 1 else ():
+            others = mine - {i}
+            assert i in needed_rows(rows, others) or not others.isdisjoint(needed_rows(rows, [i]))
     assert [group for batch in made for group in batch.groups] == groups
     for batch in made:
         needed = needed_rows(rows, [target.row for group in batch.groups for target in group])
