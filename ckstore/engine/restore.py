@@ -66,8 +66,8 @@ def load(session: Session, entry: Entry) -> Table:
 
 
 def restore(session: Session, entry: Entry, table: Table, wanted: Wanted, verify: bool = True) -> None:
-    """Fill the destinations of some tensors of a checkpoint. Raises CorruptError naming pack and tensor; whatever is
-    raised, its `overwritten` lists the tensors that may have been touched by then.
+    """Fill the destinations of some tensors of a checkpoint. Raises CorruptError naming the pack, and the tensor where
+    only its bytes are wrong; whatever is raised, its `overwritten` lists the tensors that may be touched by then.
 
     verify: compare every chunk with its BLAKE3 id; without, only the checks of the stored bytes are made.
     """
